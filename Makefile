@@ -8,6 +8,9 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 PYTHON ?= python3
+# Terraform or, with TF=tofu, OpenTofu. The commands read it from the environment, too.
+TF ?= terraform
+export TF
 VENV := .venv
 PY := $(VENV)/bin/python
 # Unlike the console script, this works in a path with spaces.
@@ -43,7 +46,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 prerequisites:
-	@scripts/check_prerequisites.sh "$(PYTHON)" terraform
+	@scripts/check_prerequisites.sh "$(PYTHON)" "$(TF)"
 
 up: prerequisites $(INSTALLED) ## Start the local AWS, deploy an endpoint on it, and validate the endpoint
 	@$(PY) scripts/up.py
@@ -58,8 +61,8 @@ pipeline: prerequisites $(INSTALLED) ## Deploy the document pipeline on the loca
 search: $(INSTALLED) ## Search the documents: make search TEXT="How do I compress data?"
 	@$(EMBEDSTACK) search "$$TEXT" --function applied $(ARGS)
 
-down: ## Stop the local AWS and its processes
-	@$(STOP)
+down: ## Stop the local AWS and its processes, and delete what is deployed on it; KEEP=1 keeps it for the next start
+	@$(if $(KEEP),$(EMBEDSTACK) local stop --keep,$(STOP))
 
 # Works without Python and with a broken virtual environment, too.
 STOP = if [ -x $(PY) ] && $(EMBEDSTACK) local stop; then :; else sh scripts/stop_local.sh; fi
@@ -122,7 +125,7 @@ lint: prerequisites $(DEVELOPMENT) ## Check style, types, workflows and infrastr
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/shellcheck .ci/run docker/serve scripts/*.sh
 	@$(VENV)/bin/zizmor --offline --quiet .github
-	@terraform fmt -check -recursive terraform
+	@"$(TF)" fmt -check -recursive terraform
 	@$(MAKE) checkov
 
 checkov: $(CHECKOV)/.installed ## Check the infrastructure's policies
@@ -134,7 +137,7 @@ checkov: $(CHECKOV)/.installed ## Check the infrastructure's policies
 fmt: $(DEVELOPMENT) ## Format everything
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format --quiet .
-	@terraform fmt -recursive terraform
+	@"$(TF)" fmt -recursive terraform
 
 docs: $(INSTALLED) $(DOCS)/.installed ## Generate the reference pages and build the documentation site in .local/docs
 	@$(PY) scripts/generate_reference.py

@@ -39,6 +39,8 @@ _REPEATED = (
     ",\n", '"', '""', '"a"', '"a",', '"\n', "'", "{", "}", "{}", "{\n", '{"a":', '{"a": 1}\n', '{"text": "a"}\n',
     "[]\n", "[[", '["a",', "1\n", "\\u0000", "\\ud800", ".", "...", "!?", '."', ".)", "。", "，", "字", "😀", "é", "ß",
     "<html>", "<!doctype html>", "<meta charset=", "<?xml encoding=", "%PDF-", "1 0 obj\n", "endobj\n", "http://a.b/",
+    "data:", "data:a/b;", "data:a/b;c=d", "data:image/png;base64,", "data:image/png;base64,QUJD\n", '"a"b\n', '"a\tb\n',
+    '\\"', "'a',", "\xad", "\xad\n", "a-\n", "<ol><li>", "<img alt='", "<img alt=", "[{}, ", "2020,", "\x1e",
 )  # fmt: skip
 _SUFFIXES = ("", ".txt", ".md", ".html", ".csv", ".jsonl")
 
@@ -122,6 +124,15 @@ _WRAPPED = (
     ("a row with a long name", "a.jsonl", b'{"' + b"n" * 100_000 + b'": ["b"', b',"a"', b"]}"),
     ("a row of names", "a.jsonl", b'{"a": "b"', b', "c": "d"', b"}"),
     ("a row of escapes", "a.jsonl", b'{"text": "', b"\\u00e9", b'"}'),
+    ("quotes that do not match", "a.csv", b"a,b\n", b'"a"b,c\n', b""),
+    ("quotes that are not closed", "a.csv", b"a,b\n", b'"a\n""\n', b""),
+    ("quotes that tabs follow", "a.tsv", b"a\tb\n", b'"a\tb\nc"\td\n', b""),
+    ("cells of a line with mismatched quotes", "a.csv", b"a,b\n", b'"a"b,', b"\n"),
+    ("an array of rows", "a.jsonl", b"[", b'"a",', b'"b"]'),
+    ("values of several lines", "a.jsonl", b"", b'{\n"text": "a"\n}\n', b""),
+    ("base64 of many lines", "a.md", b"data:a/b;base64,", b"QUJD" * 12 + b"\n", b""),
+    ("UTF-8 with stray bytes", "a.txt", b"", "äöü".encode() * 200 + b"\xe9", b""),
+    ("words of a declared encoding", "a.html", b"<meta charset=koi8-r>", "бЯЕ ".encode("koi8-r"), b""),
     ("an encoding to guess", "a.txt", b"", b"\xe4\xf6 ", b""),
     ("an encoding to guess in the end", "a.txt", b"\n" * 1000, b"a", b"\xe4"),
     ("bytes of no encoding", "a.txt", b"", b"\x81\x8d\x98", b""),
@@ -182,6 +193,20 @@ def _headings(size: int) -> bytes:
     return _docx("".join(heading % (number % 9) for number in range(size // 90)))
 
 
+def _clauses(size: int) -> bytes:
+    levels = "".join(
+        f'<w:lvl w:ilvl="{level}"><w:numFmt w:val="lowerRoman"/><w:lvlText w:val="{"%9" * 30}"/></w:lvl>'
+        for level in range(9)
+    )
+    numbering = f'<w:abstractNum w:abstractNumId="1">{levels}</w:abstractNum>' + "".join(
+        f'<w:num w:numId="{number}"><w:abstractNumId w:val="1"/></w:num>' for number in range(size // 500)
+    )
+    item = (
+        '<w:p><w:pPr><w:numPr><w:ilvl w:val="%d"/><w:numId w:val="%d"/></w:numPr></w:pPr><w:r><w:t>a</w:t></w:r></w:p>'
+    )
+    return _docx("".join(item % (number % 9, number % 50) for number in range(size // 100)), numbering=numbering)
+
+
 def pdf_of_pages(pages: int) -> bytes:
     """A PDF with 50 lines of text per page, the last of them "page 1 of …"."""
     lines = b"".join(b"(Line %d of a page in a manual of many pages, as one prints it.) Tj T*\n" % n for n in range(49))
@@ -231,9 +256,11 @@ _STRUCTURED = (
     Case("a long attribute", "a.docx", _attribute),
     Case("a long namespace", "a.docx", _namespace),
     Case("headings", "a.docx", _headings),
+    Case("clauses", "a.docx", _clauses),
     Case("pages", "a.pdf", lambda size: pdf_of_pages(max(1, size // 4000))),
     Case("letters on a page", "a.pdf", _page_of(b"(a) Tj ")),
     Case("lines on a page", "a.pdf", _page_of(b"(a line) Tj 0 -1 Td ")),
+    Case("hyphenated lines on a page", "a.pdf", _page_of(b"(a line ends in a hyphen-) Tj 0 -1 Td (ated word) Tj ")),
     Case("brackets on a page", "a.pdf", _page_of(b"[")),
     Case("dictionaries on a page", "a.pdf", _page_of(b"<<")),
     Case("graphics states on a page", "a.pdf", _page_of(b"q ")),

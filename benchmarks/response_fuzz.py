@@ -45,7 +45,7 @@ from embedstack.generation import Generator
 from embedstack.models.model_info import ModelInfo
 from embedstack.resilience import CircuitBreaker, Retry, RetryPolicy
 from embedstack.settings.settings import Settings, load_settings
-from localaws.services.bedrock_runtime.event_stream import encode_event
+from localaws.core.event_stream import encode_event
 
 MODEL = ModelInfo("stand-in", 8, 64, "mean")
 TEXTS = ["one", "two", "three"]

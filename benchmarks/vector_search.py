@@ -50,9 +50,7 @@ def make_records(vectors: "NDArray[np.float32]") -> list[Record]:
 def compare_ingestion(url: str, store: PgVectorStore, langchain: str | None, rows: int) -> None:
     records = make_records(unit_vectors(rows, 1))
     for full_text in (None, "simple"):
-        opened = store.open(
-            CollectionInfo(f"ingest-{full_text or 'plain'}".lower(), MODEL, DIMENSIONS, text_search=full_text)
-        )
+        opened = store.open(CollectionInfo(f"ingest-{full_text or 'plain'}".lower(), MODEL, DIMENSIONS))
         started = time.perf_counter()
         opened.upsert(records)
         seconds = time.perf_counter() - started
@@ -86,7 +84,7 @@ def search_all(
 
 
 def compare_search(url: str, store: PgVectorStore, rows: int) -> None:
-    opened = store.open(CollectionInfo("search", MODEL, DIMENSIONS, text_search=None))
+    opened = store.open(CollectionInfo("search", MODEL, DIMENSIONS))
     started = time.perf_counter()
     opened.upsert(make_records(unit_vectors(rows, 2)))
     loaded = time.perf_counter()

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Check what has to be installed before `make` installs anything. Usage: check_prerequisites.sh PYTHON [terraform]
+# Check what has to be installed before `make` installs anything. Usage: check_prerequisites.sh PYTHON [terraform|tofu]
 # Exits with 2 and a remedy for everything that is missing.
 cd "$(dirname "$0")/.." || exit 2
 python=$1
@@ -32,17 +32,20 @@ elif ! "$python" -c 'import ensurepip, ssl, venv' 2> /dev/null; then
     "On Debian and Ubuntu: apt-get install python${version%.*}-venv"
 fi
 
-if [ "$2" = terraform ]; then
+if [ -n "$2" ]; then
   least=$(sed -n 's/.*required_version *= *">= *\([0-9.]*\).*/\1/p' terraform/versions.tf)
-  remedy="Install it: https://developer.hashicorp.com/terraform/install"
-  if ! command -v terraform > /dev/null; then
-    problem "Terraform $least or newer is needed; terraform is not installed." "$remedy"
+  case "${2##*/}" in
+    *tofu*) title=OpenTofu remedy="Install it: https://opentofu.org/docs/intro/install/" ;;
+    *) title=Terraform remedy="Install it: https://developer.hashicorp.com/terraform/install, or OpenTofu and TF=tofu" ;;
+  esac
+  if ! command -v "$2" > /dev/null; then
+    problem "$title $least or newer is needed; $2 is not installed." "$remedy"
   else
-    version=$(CHECKPOINT_DISABLE=1 terraform version 2> /dev/null | sed -n 's/^[A-Za-z]* v\([0-9.]*\).*/\1/p' | head -n 1)
+    version=$(CHECKPOINT_DISABLE=1 "$2" version 2> /dev/null | sed -n 's/^[A-Za-z]* v\([0-9.]*\).*/\1/p' | head -n 1)
     if [ -z "$version" ]; then
-      problem "Terraform $least or newer is needed; $(command -v terraform) does not print its version." "$remedy"
+      problem "$title $least or newer is needed; $(command -v "$2") does not print its version." "$remedy"
     elif is_older "$version" "$least"; then
-      problem "Terraform $least or newer is needed; $(command -v terraform) is $version." "$remedy"
+      problem "$title $least or newer is needed; $(command -v "$2") is $version." "$remedy"
     fi
   fi
 fi

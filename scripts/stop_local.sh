@@ -77,5 +77,5 @@ for file in .local/postgres/postmaster.pid .local/databases/*/postmaster.pid; do
   if is_postgres "$pid" "$(dirname "$file")"; then end "$pid" INT Postgres; fi
   case "$sockets" in */embedstack-postgres-*) rm -rf "$sockets" ;; esac
 done
-if [ "$left" = 0 ]; then rm -f .local/localaws.json .local/variables .local/containers/*.json; fi
+if [ "$left" = 0 ]; then rm -f .local/localaws.json .local/saved-state .local/variables .local/containers/*.json; fi
 exit "$left"

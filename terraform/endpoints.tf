@@ -54,6 +54,7 @@ module "variant_model" {
   name                 = "${each.value.prefix}-model"
   network_isolation    = each.value.endpoint.network_isolation
   permissions_boundary = var.permissions_boundary
+  role_path            = var.role_path
   role_name            = "${each.value.prefix}-role"
   storage              = each.value.endpoint.storage
   tags                 = local.tags

@@ -4,9 +4,9 @@ data "aws_caller_identity" "current" {}
 data "aws_region" "current" {
   lifecycle {
     postcondition {
-      condition = var.aws_region == null || self.id == var.aws_region
+      condition = var.aws_region == null || split(".", self.endpoint)[1] == var.aws_region
       error_message = join(" ", [
-        "aws_region is ${coalesce(var.aws_region, "?")}, and the provider uses ${self.id}.",
+        "aws_region is ${coalesce(var.aws_region, "?")}, and the provider uses ${split(".", self.endpoint)[1]}.",
         "Set the environment variable AWS_REGION=${coalesce(var.aws_region, "?")}, or the region of the provider",
         "that calls this module.",
       ])
@@ -27,6 +27,9 @@ module "endpoint_settings" {
 }
 
 locals {
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
+
   _ids  = { for key, endpoint in module.endpoint_settings.endpoints : key => endpoint.id }
   _keys = { for key, id in local._ids : id => key }
 
@@ -115,6 +118,7 @@ module "model" {
   name                 = "${each.value.prefix}-model"
   network_isolation    = each.value.network_isolation
   permissions_boundary = var.permissions_boundary
+  role_path            = var.role_path
   role_name            = "${each.value.prefix}-role"
   storage              = each.value.storage
   tags                 = local.tags

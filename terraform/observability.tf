@@ -1,12 +1,15 @@
 module "observability" {
   source = "./modules/observability"
 
-  alarms        = var.alarms
-  budget        = var.budget
-  dashboard     = var.dashboard
-  name          = var.name
-  notifications = var.notifications
-  tags          = local.tags
+  alarms    = var.alarms
+  budget    = var.budget
+  dashboard = var.dashboard
+  name      = var.name
+  notifications = merge(var.notifications, {
+    # A workflow passes an empty string for a variable that is not set.
+    kms_key_arn = var.notifications_key_arn == "" ? null : var.notifications_key_arn
+  })
+  tags = local.tags
 
   pipeline = var.pipeline == null ? null : {
     dead_letter_queue = "${var.name}-pipeline-dead-letters"

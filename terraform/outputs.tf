@@ -31,8 +31,8 @@ locals {
   _settings = [
     for setting in concat(
       [
-        ["AWS_REGION", data.aws_region.current.id],
-        ["DEFAULT_AWS_REGION", data.aws_region.current.id],
+        ["AWS_REGION", local._region],
+        ["DEFAULT_AWS_REGION", local._region],
         ["AWS_ACCOUNT_ID", data.aws_caller_identity.current.account_id],
       ],
       local._embedding_settings,

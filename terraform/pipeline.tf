@@ -53,6 +53,7 @@ module "document_pipeline" {
   permissions_boundary = var.permissions_boundary
   python_version       = var.pipeline.python_version
   reserve_concurrency  = var.pipeline.reserve_concurrency
+  role_path            = var.role_path
   search               = var.pipeline.search
   search_package       = coalesce(var.pipeline.search_package, "${local._packages}/search.zip")
   tags                 = local.tags

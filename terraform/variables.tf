@@ -93,10 +93,28 @@ variable "notifications" {
   nullable = false
 }
 
+variable "notifications_key_arn" {
+  description = "ARN of the KMS key of the topic for notifications; defaults to a new key."
+  type        = string
+  default     = null
+}
+
 variable "permissions_boundary" {
   description = "ARN of the permissions boundary of every role, where the organisation requires one."
   type        = string
   default     = null
+}
+
+variable "role_path" {
+  description = "Path of every role, such as /embeddings/."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9._+=,@-]+/)*$", var.role_path))
+    error_message = "role_path must begin and end with a slash, such as /embeddings/, or be a single one."
+  }
 }
 
 variable "tags" {

@@ -13,6 +13,7 @@ from embedstack.errors import (
     EndpointUnavailable,
     FilterRefused,
     InputError,
+    ServiceUnavailable,
     StoreUnavailable,
     Throttled,
 )
@@ -23,7 +24,7 @@ __all__ = ["error_body", "error_response", "http_status", "is_client_error", "su
 
 #: Lambda's response limit is 6 MB ("Lambda quotas"); the rest is left for the response envelope.
 MAX_RESPONSE_BYTES = 5_900_000
-_TRANSIENT = (CircuitOpen, DeadlineExceeded, EndpointAsleep, EndpointUnavailable, StoreUnavailable)
+_TRANSIENT = (CircuitOpen, DeadlineExceeded, EndpointAsleep, EndpointUnavailable, ServiceUnavailable, StoreUnavailable)
 _RETRY_AFTER_SECONDS = 5.0
 _MAX_RETRY_AFTER_SECONDS = 300.0
 

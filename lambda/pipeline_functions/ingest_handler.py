@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger, Metrics
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
+    from embedstack.documents.s3_objects import S3Object
     from pipeline_functions.ingest_services import IngestServices
-    from pipeline_functions.s3_documents import S3Object
 
 __all__ = ["IngestHandler", "Outcome", "RecordFailed"]
 
@@ -60,6 +60,7 @@ class Outcome:
         unchanged: Number of these chunks that were stored already.
         next_chunk: Position of the chunk at which another invocation continues.
         reason: Why the document was refused.
+        notes: Remarks on the document, such as the number of pages without text.
     """
 
     source: str
@@ -69,6 +70,7 @@ class Outcome:
     unchanged: int = 0
     next_chunk: int | None = None
     reason: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class IngestHandler:
@@ -160,49 +162,51 @@ class IngestHandler:
             started = time.monotonic()
             # Waits for a database or a listing end before the function times out.
             call = Call.current().until(self._seconds_left() - self._reserve, SystemClock())
-            outcome, etag = call.context().run(self._process_once, message, reconcile)
+            outcome, version = call.context().run(self._process_once, message, reconcile)
             self._report(outcome, 1000 * (time.monotonic() - started))
             # A concurrent invocation may have stored newer content and be done already. The last one to finish has to
             # check that the stored version is the object's current content.
-            if outcome.done == "continued" or self._services.s3_reader.etag(message.bucket, message.key) == etag:
+            if outcome.done == "continued" or self._services.s3_reader.version(message.bucket, message.key) == version:
                 return outcome
             message, reconcile = message.from_start(), True
             if self._is_late():
-                # The ETag tells the next invocation that other content was stored.
-                self._enqueue(message if etag is None else replace(message, next_chunk=1, etag=etag))
+                # The version tells the next invocation that other content was stored.
+                self._enqueue(message if version is None else replace(message, next_chunk=1, version=version))
                 return outcome
 
     def _process_once(self, message: DocumentMessage, reconcile: bool) -> tuple[Outcome, str | None]:
         with self._services.s3_reader.open(message.bucket, message.key) as s3_object:
-            reconcile = reconcile or message.etag not in (None, s3_object and s3_object.etag)
+            reconcile = reconcile or message.version not in (None, s3_object and s3_object.version)
             if s3_object is None:
                 removed = self._services.ingestion.remove(message.key, reconcile_concurrent_versions=reconcile)
                 return Outcome(message.key, "removed", chunks=removed), None
             if s3_object.size == 0 and message.key.endswith("/"):
-                return Outcome(message.key, "ignored"), s3_object.etag
-            return self._ingest(message, s3_object, reconcile), s3_object.etag
+                return Outcome(message.key, "ignored"), s3_object.version
+            return self._ingest(message, s3_object, reconcile), s3_object.version
 
     def _is_late(self) -> bool:
         """Whether too little time is left for another document: interrupting the reader would refuse the document."""
         return self._seconds_left() < self._services.limits.max_seconds + 2 * self._reserve
 
     def _ingest(self, message: DocumentMessage, s3_object: "S3Object", reconcile: bool) -> Outcome:
-        # next_chunk refers to the content of the message's ETag. Other content is read from its start; its stored
+        # next_chunk refers to the content of the message's version. Other content is read from its start; its stored
         # chunks are not embedded again.
-        first_chunk = message.next_chunk if message.etag == s3_object.etag else 0
+        first_chunk = message.next_chunk if message.version == s3_object.version else 0
         deadline = time.monotonic() + self._seconds_left() - self._reserve
         ingested = self._services.ingestion.ingest(
             message.key,
             s3_object.content,
+            metadata=s3_object.metadata,
+            notes=s3_object.notes,
             deadline=deadline,
             first_chunk=first_chunk,
             reconcile_concurrent_versions=reconcile,
         )
         counts = (ingested.chunks, ingested.embedded, ingested.unchanged)
         if ingested.next_chunk is None:
-            return Outcome(message.key, "ingested", *counts)
+            return Outcome(message.key, "ingested", *counts, notes=ingested.notes)
         if self._services.queues.can_continue:
-            continuation = DocumentMessage(message.bucket, message.key, ingested.next_chunk, s3_object.etag)
+            continuation = DocumentMessage(message.bucket, message.key, ingested.next_chunk, s3_object.version)
             self._services.queues.enqueue_continuation(continuation)
         return Outcome(message.key, "continued", *counts, next_chunk=ingested.next_chunk)
 
@@ -218,7 +222,7 @@ class IngestHandler:
 
         Raises:
             InputError, RecordRefused: There is no DLQ.
-            QueueUnavailable: The DLQ rejected the message.
+            ServiceUnavailable, ConfigurationError: The DLQ rejected the message.
         """
         if not self._services.queues.has_dlq:
             raise error
@@ -249,6 +253,7 @@ class IngestHandler:
             chunks=outcome.chunks,
             embedded=outcome.embedded,
             unchanged=outcome.unchanged,
+            notes=outcome.notes,
             milliseconds=round(milliseconds),
         )
         counts = {
@@ -258,6 +263,7 @@ class IngestHandler:
             "Chunks": outcome.chunks if outcome.done in ("ingested", "continued") else 0,
             "Embedded": outcome.embedded,
             "Unchanged": outcome.unchanged,
+            "Noted": bool(outcome.notes),
         }
         for name, count in counts.items():
             if count:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from embedstack.documents.limits import ReadLimits
 from embedstack.documents.load import load_ingestion
+from embedstack.documents.s3_objects import S3DocumentReader
 from embedstack.settings.settings import Settings, load_settings
 from pipeline_functions.package_checks import check_database_ca, check_tokenizer, tokenizer_bytes
 from pipeline_functions.queues import Queues
-from pipeline_functions.s3_documents import S3DocumentReader
 
 if TYPE_CHECKING:
     from embedstack.documents.ingestion import Ingestion

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import unquote_plus
 
+from embedstack.documents.metadata import described_document
 from embedstack.errors import InputError
 
 __all__ = ["DocumentMessage", "MessageRefused", "read_event", "read_message"]
@@ -25,17 +26,20 @@ class DocumentMessage:
         bucket: The S3 bucket.
         key: The object key, not URL-encoded.
         next_chunk: The first chunk that is not stored yet; 0 for all chunks.
-        etag: ETag of the content that ``next_chunk`` refers to; None if ``next_chunk`` is 0.
+        version: The :class:`~embedstack.documents.s3_objects.S3Object`'s version that ``next_chunk`` refers to; None if
+            ``next_chunk`` is 0.
     """
 
     bucket: str
     key: str
     next_chunk: int = 0
-    etag: str | None = None
+    version: str | None = None
 
     @classmethod
     def parse(cls, fields: Any) -> Self:
-        """From ``{"bucket", "key"}``, with ``next_chunk`` and ``etag`` in a continuation.
+        """From ``{"bucket", "key"}``, with ``next_chunk`` and ``version`` in a continuation.
+
+        A metadata file stands for the document that it describes.
 
         Raises:
             MessageRefused: A field is missing or has the wrong type.
@@ -44,18 +48,19 @@ class DocumentMessage:
             raise MessageRefused(
                 'The message names no S3 object. Send {"bucket": "…", "key": "…"}, or an S3 event notification.'
             )
-        next_chunk, etag = fields.get("next_chunk", 0), fields.get("etag")
-        if type(next_chunk) is not int or next_chunk < 0 or not (etag is None or _is_text(etag)):
+        next_chunk, version = fields.get("next_chunk", 0), fields.get("version")
+        if type(next_chunk) is not int or next_chunk < 0 or not (version is None or _is_text(version)):
             raise MessageRefused(
-                "The message's next_chunk must be an integer of 0 or more, and its etag a non-empty string."
+                "The message's next_chunk must be an integer of 0 or more, and its version a non-empty string."
             )
-        return cls(fields["bucket"], fields["key"], next_chunk, etag)
+        key = described_document(fields["key"]) or fields["key"]
+        return cls(fields["bucket"], key, next_chunk, version)
 
     def to_json(self) -> str:
         """The message body; :meth:`parse` reads it."""
         fields: dict[str, Any] = {"bucket": self.bucket, "key": self.key}
         if self.next_chunk:
-            fields |= {"next_chunk": self.next_chunk, "etag": self.etag}
+            fields |= {"next_chunk": self.next_chunk, "version": self.version}
         return json.dumps(fields)
 
     def from_start(self) -> "DocumentMessage":

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws.clients import AwsClient
-from embedstack.errors import EmbedStackError
+from embedstack.errors import ConfigurationError, EmbedStackError, ServiceUnavailable
 from pipeline_functions.telemetry import redacted_message
 
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
     from pipeline_functions.messages import DocumentMessage
 
-__all__ = ["QueueUnavailable", "Queues", "describe_failure"]
+__all__ = ["Queues", "describe_failure"]
 
 # Characters that SQS rejects in a message: most control characters and unpaired surrogates.
 _INVALID_CHARACTERS = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -24,12 +24,6 @@ _MAX_SOURCE_CHARACTERS = 1024
 # Delay before a retry: it doubles with each receive up to Lambda's longest timeout, with jitter of up to a half.
 _FIRST_DELAY_SECONDS = 15
 _MAX_DELAY_SECONDS = 900
-
-
-class QueueUnavailable(EmbedStackError):
-    """An SQS request failed."""
-
-    retryable_by_default = True
 
 
 class Queues:
@@ -62,7 +56,8 @@ class Queues:
         """Enqueue a message that continues a document in another invocation.
 
         Raises:
-            QueueUnavailable: SQS rejected the message.
+            ServiceUnavailable: SQS rejected the message.
+            ConfigurationError: The queue does not exist, or its key or these credentials do not allow the request.
         """
         self._call("send_message", QueueUrl=self._queue_url, MessageBody=message.to_json())
 
@@ -75,7 +70,8 @@ class Queues:
             source: The object's key; attribute ``Source``.
 
         Raises:
-            QueueUnavailable: SQS rejected the message.
+            ServiceUnavailable: SQS rejected the message.
+            ConfigurationError: The queue does not exist, or its key or these credentials do not allow the request.
         """
         attributes = {"Reason": reason[:_MAX_REASON_CHARACTERS], "Source": source[:_MAX_SOURCE_CHARACTERS]}
         self._call(
@@ -113,7 +109,7 @@ class Queues:
                 ReceiptHandle=receipt_handle,
                 VisibilityTimeout=seconds,
             )
-        except QueueUnavailable:
+        except (ConfigurationError, ServiceUnavailable):
             return
 
     def _read_max_receive_count(self) -> int | None:
@@ -123,15 +119,14 @@ class Queues:
         try:
             response = self._call("get_queue_attributes", QueueUrl=self._queue_url, AttributeNames=["RedrivePolicy"])
             return int(json.loads(response["Attributes"]["RedrivePolicy"])["maxReceiveCount"])
-        except (QueueUnavailable, KeyError, ValueError):
+        except (ConfigurationError, ServiceUnavailable, KeyError, ValueError):
             return None
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         try:
             response: dict[str, Any] = self._client.call(lambda client: getattr(client, operation)(**parameters))
         except (ClientError, BotoCoreError) as error:
-            translated = self._client.translate(error, resource=parameters["QueueUrl"])
-            raise QueueUnavailable(f"{operation}: {translated.args[0]}", request_id=translated.request_id) from error
+            raise self._client.translate(error, resource=parameters["QueueUrl"]) from error
         return response
 
 

@@ -4,11 +4,12 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embedstack.errors import InputError
+from embedstack.stores import Mode
 
 __all__ = ["MethodRefused", "SearchQuery", "is_http", "read_request"]
 
@@ -43,7 +44,7 @@ class SearchQuery(BaseModel):
     k: int = Field(default=10, ge=1, le=MAX_HITS)
     filter: dict[str, Any] | None = None
     threshold: float | None = Field(default=None, ge=-1, le=1, allow_inf_nan=False)
-    mode: Literal["approximate", "exact", "hybrid"] = "approximate"
+    mode: Mode = "approximate"
     rerank: bool = False
     candidates: int | None = Field(default=None, ge=1, le=MAX_CANDIDATES)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import SystemClock
-from embedstack.documents.searching import search
+from embedstack.documents.searching import needs_vector, search
 from embedstack.errors import CollectionNotFound, CollectionReplaced, ConfigurationError, InputError, StoreUnavailable
 from embedstack.factory import load_embedder
 from embedstack.rerankers import load_reranker
@@ -79,8 +79,8 @@ class SearchServices:
         """
         if query.rerank and not self.settings.has_reranker:
             raise InputError("This function has no reranker. Omit rerank, or set RERANKER_ENDPOINT in its environment.")
-        if query.mode != "approximate" and self.settings.vector_store == "s3vectors":
-            raise InputError(f"S3 Vectors does not support mode={query.mode!r}. Omit mode, or use Postgres.")
+        if query.mode == "exact" and self.settings.vector_store == "s3vectors":
+            raise InputError("S3 Vectors does not support mode='exact'. Omit mode, or use Postgres.")
         return Call.current().until(seconds, SystemClock()).context().run(self._search_opened, query)
 
     def _search_opened(self, query: "SearchQuery") -> "list[DocumentHit]":
@@ -103,8 +103,9 @@ class SearchServices:
                 service.close()
 
     def _search(self, query: "SearchQuery", collection: Collection) -> "list[DocumentHit]":
+        embedder = self.embedder if needs_vector(query.mode, query.threshold) else None
         return search(
-            self.embedder, collection, query.query, query.k,
+            embedder, collection, query.query, query.k,
             filter=query.filter, threshold=query.threshold, mode=query.mode,
             rerank=self.reranker if query.rerank else None, candidates=query.candidates,
         )  # fmt: skip

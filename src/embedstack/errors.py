@@ -7,7 +7,7 @@
     │   ├── TextTooLong               more tokens than the model reads, and truncation is off
     │   ├── PayloadTooLarge           more bytes or items than one request may contain
     │   └── DocumentRefused           no text can be read from the file
-    ├── EndpointError                 the endpoint, or another AWS service, did not serve the request
+    ├── EndpointError                 the endpoint, or SageMaker or Bedrock, did not serve the request
     │   ├── EndpointNotFound          no endpoint of this name in this account and region
     │   ├── EndpointAsleep            scaled to zero; it wakes up within minutes
     │   ├── Throttled                 too many requests
@@ -19,6 +19,7 @@
     │   ├── CountMismatch             the number of vectors or scores differs from the number of texts
     │   ├── InvalidScores             a reranker's scores are not finite, or not those of the texts
     │   └── ModelMismatch             the endpoint serves another model than the configured one
+    ├── ServiceUnavailable            S3, SQS, KMS or another AWS service failed or throttled the request
     ├── CircuitOpen                   no requests are sent after repeated failures
     ├── DeadlineExceeded              the call's deadline has passed
     ├── BudgetExceeded                the configured budget is spent
@@ -65,6 +66,7 @@ __all__ = [
     "PayloadTooLarge",
     "RecordRefused",
     "ReplacementIncomplete",
+    "ServiceUnavailable",
     "StoreError",
     "StoreUnavailable",
     "TextTooLong",
@@ -230,6 +232,12 @@ class InvalidScores(IntegrityError):
 
 class ModelMismatch(IntegrityError):
     """The endpoint serves another model or revision than the configured one; their vectors cannot be compared."""
+
+
+class ServiceUnavailable(EmbedStackError):
+    """S3, SQS, KMS or another AWS service, not the endpoint or the store, failed or throttled the request."""
+
+    retryable_by_default = True
 
 
 class CircuitOpen(EmbedStackError):

@@ -29,6 +29,9 @@ __all__ = ["load_embedder"]
 #: Entry point group of third-party backends: functions that create an embedder from settings.
 ENTRY_POINTS = "embedstack.embedders"
 
+# Longest wait for the response of an asynchronous endpoint in seconds: it may have to start an instance first.
+_ASYNC_WAIT_SECONDS = 900.0
+
 
 def load_embedder(
     settings: Settings | None = None,
@@ -79,6 +82,22 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
                 truncate=settings.embedding_truncate,
                 session=session,
             )
+        case "sagemaker-async":
+            from embedstack.embedders.sagemaker.async_embedder import AsyncEmbedder, AsyncEndpoint
+
+            endpoint = AsyncEndpoint(
+                settings.required_endpoint(),
+                settings,
+                wait_seconds=settings.embedding_timeout_seconds or _ASYNC_WAIT_SECONDS,
+                concurrency=settings.embedding_concurrency,
+                session=session,
+            )
+            return AsyncEmbedder(
+                resolve_model(settings),
+                endpoint,
+                truncate=settings.embedding_truncate,
+                limits=Limits(settings.sagemaker_batch_size, concurrency=settings.embedding_concurrency),
+            )
         case "bedrock":
             from embedstack.embedders.bedrock import BedrockEmbedder
 
@@ -110,7 +129,7 @@ def _load_backend(name: str, settings: Settings, session: "boto3.Session | None"
 def _load_entry_point(name: str, settings: Settings) -> Embedder:
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in points:
-        names = ", ".join(["sagemaker", "bedrock", "ollama", "local", "fake", *points])
+        names = ", ".join(["sagemaker", "sagemaker-async", "bedrock", "ollama", "local", "fake", *points])
         raise ConfigurationError(f"Unknown backend {name!r} in EMBEDDING_BACKEND. Backends: {names}.")
     embedder = points[name].load()(settings)
     if not isinstance(embedder, Embedder):

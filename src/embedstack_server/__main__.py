@@ -29,13 +29,16 @@ def main() -> int:
     parser.add_argument(
         "--device",
         default=os.environ.get("EMBEDDING_DEVICE") or "cpu",
-        help="cpu, or a torch device such as cuda, which needs the extra torch (default: EMBEDDING_DEVICE, or cpu)",
+        help="cpu, auto, or a torch device such as cuda, which needs the extra torch; EMBEDDING_DEVICE by default",
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; a container needs 0.0.0.0 (default: %(default)s)"
     )
     parser.add_argument(
-        "--port", type=int, default=8080, help="port to listen on (default: %(default)s, as SageMaker requires)"
+        "--port",
+        type=int,
+        default=8080,
+        help="port to listen on (default: %(default)s, as SageMaker requires)",
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -46,7 +49,12 @@ def main() -> int:
         )
 
     protocol = EmbedProtocol(model_identity(arguments.model, arguments.model_id, arguments.revision))
-    with socket.create_server((arguments.host, arguments.port), backlog=1024) as listener:
+    try:
+        listener = socket.create_server((arguments.host, arguments.port), backlog=1024)
+    except (OSError, OverflowError) as error:
+        problem = getattr(error, "strerror", None) or str(error).rstrip(".")
+        parser.error(f"cannot listen on {arguments.host}:{arguments.port}: {problem}. Use another --host or --port.")
+    with listener:
         return ModelServer(load, protocol).run(listener)
 
 

@@ -118,8 +118,10 @@ def make_package(
 
     Raises:
         ConfigurationError: The model is not supported, a dependency is not available for that Python version, or the
-            package exceeds the container's disk.
+            package exceeds the container's disk; or the target's folder does not exist.
     """
+    if not target.parent.is_dir():
+        raise ConfigurationError(f"The folder {target.parent} does not exist. Create it, or choose another one.")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".package-") as staging:
         root = Path(staging)
         manifest = _stage_model(folder, root, model_id, revision, precision)

@@ -1,5 +1,8 @@
 # GitHub Actions receive short-lived credentials through OpenID Connect, so that GitHub stores no AWS key. The token's
 # subject (sub) decides which role a job may assume. It must match exactly: a pattern could match other repositories.
+#
+# A subject names the repository as owner/name or, for repositories created, renamed or transferred since 2026-07-15,
+# as owner@id/name@id. The ids are never reused, while somebody else can register a name that became free.
 
 locals {
   _host = "token.actions.githubusercontent.com"
@@ -9,11 +12,21 @@ locals {
     "arn:${local._partition}:iam::${local._account}:oidc-provider/${local._host}"
   )
 
-  _subjects = {
+  _repositories = distinct(concat(
+    [var.repository],
+    var.trust_repository_name ? [replace(var.repository, "/@\\d+/", "")] : [],
+  ))
+
+  _jobs = {
     # Only a job in the protected environment changes anything.
-    apply = ["repo:${var.repository}:environment:${var.github_environment}"]
+    apply = ["environment:${var.github_environment}"]
     # Pull requests plan, and the nightly drift check runs on the main branch.
-    plan = ["repo:${var.repository}:pull_request", "repo:${var.repository}:ref:refs/heads/${var.branch}"]
+    plan = ["pull_request", "ref:refs/heads/${var.branch}"]
+  }
+  _subjects = {
+    for role, jobs in local._jobs : role => [
+      for pair in setproduct(local._repositories, jobs) : "repo:${pair[0]}:${pair[1]}"
+    ]
   }
 }
 

@@ -5,14 +5,16 @@ locals {
   _lambda = "arn:${local._partition}:lambda:${local._region}:${local._account}"
   _rds    = "arn:${local._partition}:rds:${local._region}:${local._account}"
 
+  _s3_vectors = "arn:${local._partition}:s3vectors:${local._region}:${local._account}"
+
   # Not all buckets of the project, because one contains the state.
   _documents = "arn:${local._partition}:s3:::${var.name}-pipeline-*"
-  _functions = "${local._lambda}:function:${local._named}"
+  _functions = "${local._lambda}:function:${local._pipeline_named}"
   _pipeline_logs = [
-    for prefix in ["lambda", "rds/cluster"] :
-    "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/${prefix}/${local._named}"
+    for name in ["lambda/${local._pipeline_named}", "rds/cluster/${local._vectors_named}"] :
+    "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/${name}"
   ]
-  _queues = "arn:${local._partition}:sqs:${local._region}:${local._account}:${local._named}"
+  _queues = "arn:${local._partition}:sqs:${local._region}:${local._account}:${local._pipeline_named}"
 
   _pipeline_statements = {
     plan = [
@@ -83,7 +85,7 @@ locals {
           "rds:ListTagsForResource",
         ]
         Resource = concat(
-          [for kind in ["cluster", "cluster-pg", "db", "subgrp"] : "${local._rds}:${kind}:${local._named}"],
+          [for kind in ["cluster", "cluster-pg", "db", "subgrp"] : "${local._rds}:${kind}:${local._vectors_named}"],
           ["arn:${local._partition}:rds::${local._account}:global-cluster:*"],
         )
       },
@@ -174,7 +176,7 @@ locals {
           "s3vectors:TagResource",
           "s3vectors:UntagResource",
         ]
-        Resource = "arn:${local._partition}:s3vectors:${local._region}:${local._account}:bucket/${local._named}"
+        Resource = "${local._s3_vectors}:bucket/${local._vectors_named}"
       },
       {
         Sid    = "ManageDatabase"
@@ -195,27 +197,32 @@ locals {
           "rds:ModifyDBSubnetGroup",
           "rds:RemoveTagsFromResource",
         ]
-        Resource = concat(
-          [
-            for kind in ["cluster", "cluster-pg", "cluster-snapshot", "db", "subgrp"] :
-            "${local._rds}:${kind}:${local._named}"
-          ],
-          # RDS requires a cluster's option group, although Aurora has none.
-          ["${local._rds}:og:*"],
-        )
+        Resource = [
+          for kind in ["cluster", "cluster-pg", "cluster-snapshot", "db", "subgrp"] :
+          "${local._rds}:${kind}:${local._vectors_named}"
+        ]
       },
       {
-        # RDS creates the password with the role's permissions, which do not include reading it.
-        Sid      = "MakeDatabaseSecret"
+        # RDS requires an option group, although Aurora has none.
+        Sid      = "UseOptionGroups"
         Effect   = "Allow"
-        Action   = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
-        Resource = "arn:${local._partition}:secretsmanager:${local._region}:${local._account}:secret:rds!cluster-*"
+        Action   = ["rds:CreateDBCluster", "rds:CreateDBInstance", "rds:ModifyDBCluster", "rds:ModifyDBInstance"]
+        Resource = "${local._rds}:og:*"
+      },
+      {
+        # RDS creates the password with the role's permissions, which do not include reading it, and sets tags that
+        # nobody else can.
+        Sid       = "MakeDatabaseSecret"
+        Effect    = "Allow"
+        Action    = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
+        Resource  = "arn:${local._partition}:secretsmanager:${local._region}:${local._account}:secret:rds!cluster-*"
+        Condition = { "ForAllValues:StringLike" = { "aws:TagKeys" = "aws:*" } }
       },
       {
         Sid       = "MakeDatabasesRole"
         Effect    = "Allow"
         Action    = "iam:CreateServiceLinkedRole"
-        Resource  = "${local._service_roles}/rds.amazonaws.com/AWSServiceRoleForRDS"
+        Resource  = "${local._service_roles}/${local._database_role}"
         Condition = { StringEquals = { "iam:AWSServiceName" = "rds.amazonaws.com" } }
       },
       {

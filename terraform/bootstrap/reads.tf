@@ -1,11 +1,13 @@
 # Permissions of a plan. Some actions that list or describe support no resource: these have "*", and change nothing.
 
 locals {
-  _logs  = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/*"
-  _roles = "arn:${local._partition}:iam::${local._account}:role/${local._named}"
-  _sm    = "arn:${local._partition}:sagemaker:${local._region}:${local._account}"
+  _logs = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/*/${local._named}"
+  _sm   = "arn:${local._partition}:sagemaker:${local._region}:${local._account}"
 
-  _sagemaker = [for kind in ["endpoint", "endpoint-config", "inference-component", "model"] : "${local._sm}:${kind}/*"]
+  _sagemaker = [
+    for kind in ["endpoint", "endpoint-config", "inference-component", "model"] :
+    "${local._sm}:${kind}/${local._named}"
+  ]
 
   _read_statements = concat(length(var.artifact_buckets) == 0 ? [] : [
     {

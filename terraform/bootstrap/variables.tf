@@ -40,6 +40,13 @@ variable "cost_allocation_tags" {
   nullable    = false
 }
 
+variable "create_notifications_key" {
+  description = "Whether to create the KMS key of notifications, at one dollar a month."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "create_oidc_provider" {
   description = "Whether to create the account's OIDC provider for GitHub; an account can have only one."
   type        = bool
@@ -65,24 +72,63 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) && length(var.name) <= 24
+    condition = (
+      can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.name)) &&
+      length(var.name) <= 24 &&
+      !can(regex("^(amazon|aws|cdk|sagemaker)(-|$)", var.name))
+    )
     error_message = join(" ", [
       "name must begin with a lowercase letter and have up to 24 lowercase letters, digits and single hyphens",
-      "between them, such as alex.",
+      "between them, such as alex, and must not begin with amazon, aws, cdk or sagemaker, because AWS names resources",
+      "of other projects so.",
     ])
   }
 }
 
 variable "repository" {
-  description = "The GitHub repository that may deploy, as owner/name."
+  description = "The GitHub repository that may deploy, as its tokens name it: owner/name or owner@id/name@id."
   type        = string
   nullable    = false
 
   validation {
-    condition = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.repository))
+    condition = can(regex("^([\\w-]+/[\\w.-]+|[\\w-]+@\\d+/[\\w.-]+@\\d+)$", var.repository))
     error_message = join(" ", [
-      "repository must be one repository, as owner/name, such as example/embeddings, without address and patterns,",
-      "which could allow other repositories to deploy.",
+      "repository must be one repository, as owner/name or, for repositories created, renamed or transferred since",
+      "2026-07-15, owner@id/name@id, such as example@1234/embeddings@5678, without address and patterns, which could",
+      "allow other repositories to deploy.",
+    ])
+  }
+}
+
+variable "shared_arns" {
+  description = "ARNs of buckets, keys, topics and endpoints outside the project that its roles use."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.shared_arns :
+      can(regex("^arn:[a-z-]+:(kms|s3|s3vectors|sagemaker|sns):[a-z0-9-]*:(\\d{12})?:[^*?]+$", arn))
+    ])
+    error_message = join(" ", [
+      "shared_arns must be ARNs of single resources of KMS, S3, S3 Vectors, SageMaker or SNS, without patterns, which",
+      "could allow the roles to use other projects, such as arn:aws:s3:::my-captures.",
+    ])
+  }
+}
+
+variable "trust_repository_name" {
+  description = "Whether to trust tokens without ids too, while a repository changes to subjects with ids."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition = !var.trust_repository_name || strcontains(var.repository, "@")
+    error_message = join(" ", [
+      "trust_repository_name has no effect on a repository without ids: set repository to owner@id/name@id, or remove",
+      "trust_repository_name.",
     ])
   }
 }

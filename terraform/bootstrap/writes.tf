@@ -1,10 +1,12 @@
 # Permissions of an apply, restricted by name wherever IAM supports it.
 
 locals {
+  _alarms          = "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm"
   _scaling         = "arn:${local._partition}:application-autoscaling:${local._region}:${local._account}"
   _scaling_service = "sagemaker.application-autoscaling.amazonaws.com"
   _service_roles   = "arn:${local._partition}:iam::${local._account}:role/aws-service-role"
   _scaling_role    = "${local._scaling_service}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+  _database_role   = "rds.amazonaws.com/AWSServiceRoleForRDS"
 
   _write_statements = concat(length(var.async_output_buckets) == 0 ? [] : [
     {
@@ -48,10 +50,7 @@ locals {
         "sagemaker:UpdateInferenceComponent",
         "sagemaker:UpdateInferenceComponentRuntimeConfig",
       ]
-      Resource = [
-        for kind in ["endpoint", "endpoint-config", "inference-component", "model"] :
-        "${local._sm}:${kind}/${local._named}"
-      ]
+      Resource = local._sagemaker
     },
     {
       # A role without the boundary could do anything, so that none can be created.
@@ -69,7 +68,7 @@ locals {
       Condition = { StringEquals = { "iam:PermissionsBoundary" = local._boundary_arn } }
     },
     {
-      # For these actions IAM does not know the boundary, and none of them grants a permission.
+      # None of these actions grants a permission, and the path contains bounded roles only.
       Sid    = "ManageRoles"
       Effect = "Allow"
       Action = [
@@ -88,20 +87,6 @@ locals {
       Action    = "iam:PassRole"
       Resource  = local._roles
       Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
-    },
-    {
-      # The roles of GitHub Actions must not extend their own permissions.
-      Sid    = "LeaveOwnRolesAlone"
-      Effect = "Deny"
-      Action = [
-        "iam:DeleteRole",
-        "iam:DeleteRolePolicy",
-        "iam:PutRolePermissionsBoundary",
-        "iam:PutRolePolicy",
-        "iam:UpdateAssumeRolePolicy",
-        "iam:UpdateRole",
-      ]
-      Resource = "arn:${local._partition}:iam::${local._account}:role/${var.name}-github-*"
     },
     {
       Sid       = "MakeServicesRoles"
@@ -152,7 +137,7 @@ locals {
       Condition = { StringEqualsIfExists = { "application-autoscaling:service-namespace" = "sagemaker" } }
     },
     {
-      # Target tracking creates alarms named TargetTracking-... with the permissions of the policy's creator.
+      # Target tracking creates alarms named after its target with the permissions of the policy's creator.
       Sid    = "ManageAlarmsAndDashboard"
       Effect = "Allow"
       Action = [
@@ -165,8 +150,9 @@ locals {
         "cloudwatch:UntagResource",
       ]
       Resource = [
-        "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:${local._named}",
-        "arn:${local._partition}:cloudwatch:${local._region}:${local._account}:alarm:TargetTracking-*",
+        "${local._alarms}:${local._named}",
+        "${local._alarms}:TargetTracking-endpoint/${local._named}",
+        "${local._alarms}:TargetTracking-inference-component/${local._named}",
         "arn:${local._partition}:cloudwatch::${local._account}:dashboard/${local._named}",
       ]
     },
@@ -189,37 +175,6 @@ locals {
       Effect   = "Allow"
       Action   = "sns:Unsubscribe"
       Resource = "*"
-    },
-    {
-      Sid       = "MakeKeys"
-      Effect    = "Allow"
-      Action    = "kms:CreateKey"
-      Resource  = "*"
-      Condition = { StringEquals = { "aws:RequestTag/Project" = var.name } }
-    },
-    {
-      # Creating a key with tags needs this permission, before the key has tags.
-      Sid       = "TagNewKeys"
-      Effect    = "Allow"
-      Action    = "kms:TagResource"
-      Resource  = "arn:${local._partition}:kms:${local._region}:${local._account}:key/*"
-      Condition = { StringEquals = { "aws:RequestTag/Project" = var.name } }
-    },
-    {
-      # Keys have generated ids; the tag that the provider sets on all resources identifies the project.
-      Sid    = "ManageKeys"
-      Effect = "Allow"
-      Action = [
-        "kms:DisableKeyRotation",
-        "kms:EnableKeyRotation",
-        "kms:PutKeyPolicy",
-        "kms:ScheduleKeyDeletion",
-        "kms:TagResource",
-        "kms:UntagResource",
-        "kms:UpdateKeyDescription",
-      ]
-      Resource  = "arn:${local._partition}:kms:${local._region}:${local._account}:key/*"
-      Condition = { StringEquals = { "aws:ResourceTag/Project" = var.name } }
     },
     {
       Sid      = "ManageCosts"

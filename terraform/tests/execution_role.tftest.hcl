@@ -83,6 +83,7 @@ run "for_an_artifact" {
   variables {
     artifact             = "s3://my-models/minilm/model.tar.gz"
     permissions_boundary = "arn:aws:iam::123456789012:policy/team-boundary"
+    role_path            = "/embeddings/"
   }
 
   assert {
@@ -114,6 +115,13 @@ run "for_an_artifact" {
   assert {
     condition     = aws_iam_role.embeddings.permissions_boundary == "arn:aws:iam::123456789012:policy/team-boundary"
     error_message = "The role must have the boundary."
+  }
+  assert {
+    condition = (
+      aws_iam_role.embeddings.path == "/embeddings/" &&
+      output.arn == "arn:aws:iam::123456789012:role/embeddings/alex-embedding-role"
+    )
+    error_message = "The role must have the path, and its ARN the same one."
   }
 }
 

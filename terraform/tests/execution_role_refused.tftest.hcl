@@ -55,6 +55,17 @@ run "boundary_without_an_arn" {
   expect_failures = [var.permissions_boundary]
 }
 
+run "path_without_slashes" {
+  command = plan
+  module { source = "./modules/execution-role" }
+
+  variables {
+    role_path = "embeddings"
+  }
+
+  expect_failures = [var.role_path]
+}
+
 run "output_path_without_a_prefix" {
   command = plan
   module { source = "./modules/execution-role" }

@@ -317,6 +317,30 @@ run "subscriptions" {
   }
 }
 
+run "existing_key" {
+  command = plan
+  module { source = "./modules/observability" }
+
+  variables {
+    alarms = {}
+    notifications = {
+      emails      = ["operator@example.com"]
+      kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
+    }
+  }
+
+  assert {
+    condition = (
+      length(aws_kms_key.embeddings) == 0 &&
+      (
+        aws_sns_topic.embeddings[0].kms_master_key_id ==
+        "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
+      )
+    )
+    error_message = "The topic must use the existing key, and none must be created."
+  }
+}
+
 run "existing_topic" {
   command = plan
   module { source = "./modules/observability" }

@@ -184,7 +184,7 @@ run "endpoint_that_scales_to_zero" {
     condition = (
       jsondecode(output.invoke_policy_json).Statement[0].Resource ==
       [
-        "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked",
+        "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-mocked",
         "arn:aws:sagemaker:us-east-1:123456789012:inference-component/alex-embedding-component",
       ]
     )
@@ -265,7 +265,7 @@ run "asynchronous_endpoint" {
           Sid      = "QueueForEmbeddingEndpoints"
           Effect   = "Allow"
           Action   = "sagemaker:InvokeEndpointAsync"
-          Resource = ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"]
+          Resource = ["arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-mocked"]
         },
       ]
     )

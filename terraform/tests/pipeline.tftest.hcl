@@ -244,6 +244,7 @@ run "everything" {
     ingest               = { requests_per_function = 2, timeout_s = 900, batch_window_s = 300 }
     kms_key_arn          = "arn:aws:kms:us-east-1:123456789012:key/mocked"
     permissions_boundary = "arn:aws:iam::123456789012:policy/alex-boundary"
+    role_path            = "/embeddings/"
     reserve_concurrency  = false
     search               = { concurrency = 6, url = false }
     vector_store = {
@@ -368,10 +369,11 @@ run "everything" {
   assert {
     condition = (
       aws_iam_role.functions["ingest"].permissions_boundary == "arn:aws:iam::123456789012:policy/alex-boundary" &&
+      aws_iam_role.functions["ingest"].path == "/embeddings/" &&
       length(aws_lambda_function_url.search) == 0 &&
       output.search_url == null
     )
-    error_message = "Roles must have the boundary, and the URL must be omitted."
+    error_message = "Roles must have boundary and path, and the URL must be omitted."
   }
   assert {
     condition = (

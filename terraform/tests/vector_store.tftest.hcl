@@ -66,6 +66,8 @@ run "vector_bucket" {
         "s3vectors:ListVectors",
         "s3vectors:PutVectors",
         "s3vectors:TagResource",
+        "s3vectors:UpdateIndexMode",
+        "s3vectors:UpdateMetadataConfiguration",
       ])
     )
     error_message = "The search role must not write."

@@ -4,10 +4,10 @@ import io
 import zipfile
 
 WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+_TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _RELATIONS = (
     '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
-    'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="{part}"/>'
-    "</Relationships>"
+    f'Type="{_TYPES}/officeDocument" Target="{{part}}"/></Relationships>'
 )
 
 
@@ -49,13 +49,18 @@ def join_pdf(objects: list[bytes], trailer: bytes = b"/Info 4 0 R") -> bytes:
 
 
 def make_docx(body: str, *, part: str = "word/document.xml", **parts: str) -> bytes:
-    """A docx file around the XML of its body; ``styles``, ``footnotes`` and ``core`` are parts of their own."""
-    names = {"styles": "word/styles.xml", "footnotes": "word/footnotes.xml", "core": "docProps/core.xml"}
+    """A docx file around the XML of its body; ``styles``, ``numbering``, ``header1`` and so on are further parts."""
+    related = "".join(
+        f'<Relationship Id="{name}" Type="{_TYPES}/{name.rstrip("0123456789")}" Target="{name}.xml"/>'
+        for name in parts
+        if name != "core"
+    )
     files = {
         "[Content_Types].xml": "<Types/>",
         "_rels/.rels": _RELATIONS.format(part=part),
         part: f'<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>',
-    } | {names[name]: content for name, content in parts.items()}
+        "word/_rels/document.xml.rels": f"<Relationships>{related}</Relationships>",
+    } | {"docProps/core.xml" if name == "core" else f"word/{name}.xml": content for name, content in parts.items()}
     return make_zip(files)
 
 

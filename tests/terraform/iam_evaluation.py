@@ -52,10 +52,11 @@ def _applying(policy: Policy, action: str, resource: str, context: Mapping[str, 
 
 
 def _applies(statement: Mapping[str, Any], action: str, resource: str, context: Mapping[str, str]) -> bool:
-    unknown = statement.keys() - {"Action", "Condition", "Effect", "NotResource", "Resource", "Sid"}
+    unknown = statement.keys() - {"Action", "Condition", "Effect", "NotAction", "NotResource", "Resource", "Sid"}
     if unknown:
         raise NotImplementedError(f"Statements with {', '.join(sorted(unknown))}")
-    if not any(_like(action.lower(), pattern.lower()) for pattern in _list(statement["Action"])):
+    patterns = _list(statement.get("Action", statement.get("NotAction")))
+    if any(_like(action.lower(), pattern.lower()) for pattern in patterns) == ("NotAction" in statement):
         return False
     named = any(_like(resource, pattern) for pattern in _list(statement.get("Resource", statement.get("NotResource"))))
     if named == ("NotResource" in statement):
@@ -68,7 +69,13 @@ def _applies(statement: Mapping[str, Any], action: str, resource: str, context: 
 
 
 def _holds(operator: str, value: str | None, wanted: list[str]) -> bool:
-    """Whether one condition holds: a key that the request does not have fits no value, and so is unlike each."""
+    """Whether one condition holds: a key that the request does not have fits no value, and so is unlike each.
+
+    A key has one value here, for which ForAnyValue and ForAllValues differ only if the request does not have the key.
+    """
+    if operator.startswith(("ForAllValues:", "ForAnyValue:")):
+        quantifier, _, inner = operator.partition(":")
+        return quantifier == "ForAllValues" if value is None else _holds(inner, value, wanted)
     if operator.endswith("IfExists"):
         return value is None or _holds(operator.removesuffix("IfExists"), value, wanted)
     negated = operator.replace("Not", "") if "Not" in operator else None

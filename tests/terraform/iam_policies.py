@@ -29,13 +29,19 @@ _OPERATOR = re.compile(
 
 #: Where a star is right although the action could be narrowed, by Sid.
 STARS = {
-    "StayAmongTheseServices": "a boundary grants nothing: it names services, and the roles' policies name resources",
+    "UseUnnamedResources": "a boundary grants nothing: the roles' policies name resources",
+    "UseKeysOfAws": "a key of AWS has a generated id; its alias identifies it",
     "ChangeBoundedRolesOnly": "a denial, whatever the role",
-    "LeaveTheBoundaryAlone": "a denial of everything",
+    "KeepTheBoundary": "a denial of everything",
+    "NotifyByAlarmsOnly": "a denial, whatever the alarm",
+    "PassRolesToTheseServicesOnly": "a denial, whatever the role",
+    "UseQueueReaders": "a mapping has a generated id; its function identifies it",
     "ManageByIam": "in a key's policy the star is the key",
     "EncryptNotifications": "in a key's policy the star is the key",
     "LeaveInterfacesToLambda": "a denial of everything",
 }
+#: Where other statements have the rest of the resources that the actions need, by Sid.
+PARTS = {"ManageDatabase": "option groups", "UseOptionGroups": "clusters and instances"}
 #: The same by action.
 STARRED_ACTIONS = {
     "cloudwatch:DescribeAlarms": "its API reference: to return composite alarms it must be scoped to a star",
@@ -65,11 +71,12 @@ def mistakes(policy: dict[str, Any], name: str) -> list[str]:
 
 def _said(statement: dict[str, Any], name: str) -> Iterator[str]:
     yield from (f"{element} is no element of a statement" for element in statement.keys() - _ELEMENTS)
-    patterns = _list(statement["Action"])
+    patterns = _list(statement.get("Action", statement.get("NotAction")))
     yield from (f"{pattern} is no action" for pattern in patterns if not iam_definition.actions(pattern))
     actions = sorted({action for pattern in patterns for action in iam_definition.actions(pattern)})
     if "Resource" in statement and statement.get("Sid") not in STARS:
-        yield from _of_resources(actions, _list(statement["Resource"]), grouped=any("*" in one for one in patterns))
+        grouped = any("*" in one for one in patterns) or statement.get("Sid") in PARTS
+        yield from _of_resources(actions, _list(statement["Resource"]), grouped=grouped)
     for operator, keys in statement.get("Condition", {}).items():
         if not _OPERATOR.fullmatch(operator):
             yield f"{operator} is no operator"

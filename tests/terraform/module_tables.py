@@ -46,7 +46,7 @@ _MODULES = {
 }
 #: The subjects of the root's table, each with the paths that belong to it.
 SUBJECTS = {
-    "Project": ("name", "environment", "aws_region", "tags", "permissions_boundary", "hub_token"),
+    "Project": ("name", "environment", "aws_region", "tags", "permissions_boundary", "role_path", "hub_token"),
     "Endpoints": ("endpoints",),
     "Models": ("endpoints.model",),
     "Serverless endpoints": ("endpoints.serverless",),
@@ -54,7 +54,7 @@ SUBJECTS = {
     "Scale-to-zero endpoints": ("endpoints.scale_to_zero",),
     "Autoscaling": ("endpoints.autoscaling",),
     "Networks": ("endpoints.vpc",),
-    "Alarms, costs and dashboard": ("alarms", "budget", "dashboard", "notifications"),
+    "Alarms, costs and dashboard": ("alarms", "budget", "dashboard", "notifications", "notifications_key_arn"),
     "Vector store": ("vector_store",),
     "Document pipeline": ("pipeline",),
 }
@@ -82,7 +82,8 @@ class Row:
 
 def modules() -> list[Path]:
     """The folders of modules, and of the bootstrap, whose READMEs have tables."""
-    return [SOURCE / "bootstrap", *sorted(path for path in (SOURCE / "modules").iterdir() if path.is_dir())]
+    modules = sorted(path for path in (SOURCE / "modules").iterdir() if path.is_dir())
+    return [SOURCE / "bootstrap", *modules, SOURCE / "provider-6" / "vector-bucket"]
 
 
 def with_tables(folder: Path) -> str:

@@ -19,7 +19,8 @@ REGIONS = ["us-east-1", "eu-central-1"]
 
 #: Data sources that the provider answers itself.
 SILENT = {"aws_partition", "aws_region", "aws_sagemaker_prebuilt_ecr_image"}
-#: What the README of bootstrap leaves to a person: security groups, and deleting documents (bucket.force_destroy).
+#: What the README of bootstrap leaves to a person: keys, security groups, and deleting documents
+#: (bucket.force_destroy).
 LEFT_TO_A_PERSON = {
     "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
@@ -27,6 +28,13 @@ LEFT_TO_A_PERSON = {
     "ec2:DeleteSecurityGroup",
     "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
+    "kms:CreateKey",
+    "kms:EnableKeyRotation",
+    "kms:PutKeyPolicy",
+    "kms:ScheduleKeyDeletion",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:UpdateKeyDescription",
     "s3:DeleteObject",
     "s3:ListBucketVersions",
 }
@@ -87,6 +95,14 @@ def test_no_role_gets_beyond_its_boundary(boundary: dict[str, Any], name: str) -
     assert iam_definition.actions(ESCAPES[name][0]), "IAM knows the action"
     assert is_allowed(*ESCAPES[name], [ANYTHING], None)
     assert not is_allowed(*ESCAPES[name], [ANYTHING], boundary)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, request in ESCAPES.items() if "cloudwatch:AlarmActions" not in request[2]]
+)
+def test_no_apply_gets_beyond_the_project(applied_bootstrap: Applied, name: str) -> None:
+    """By its own policies alone; only what alarms do is left to the boundary."""
+    assert not is_allowed(*ESCAPES[name], of_github(applied_bootstrap, "apply"), None)
 
 
 @pytest.mark.parametrize("name", NEEDED)

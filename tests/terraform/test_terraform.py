@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import hcl2
 import pytest
 
 from tests.support.documentation import CodeBlock, code_blocks
@@ -41,6 +42,42 @@ def test_is_formatted() -> None:
 
 def test_is_valid(root: Path) -> None:
     assert "The configuration is valid" in terraform(root, "validate")
+
+
+#: What Terraform 1.9 and OpenTofu 1.9 both have. Ephemeral values, write-only arguments, actions and queries have other
+#: versions in each, or exist in one only.
+SHARED_BLOCKS = frozenset({
+    "check", "data", "import", "locals", "module", "moved", "output", "provider", "removed", "resource", "terraform",
+    "variable",
+})  # fmt: skip
+SHARED_ARGUMENTS = {
+    "output": {"depends_on", "description", "precondition", "sensitive", "value"},
+    "variable": {"default", "description", "nullable", "sensitive", "type", "validation"},
+}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({file.parent for file in SOURCE.rglob("*.tf")}), ids=lambda folder: folder.name
+)
+def test_language_is_that_of_terraform_and_opentofu(folder: Path) -> None:
+    for file in folder.glob("*.tf"):
+        document = {kind: blocks for kind, blocks in hcl2.loads(file.read_text()).items() if not kind.startswith("__")}
+        assert document.keys() <= SHARED_BLOCKS, file
+        for kind, arguments in SHARED_ARGUMENTS.items():
+            used = {name for block in document.get(kind, []) for body in block.values() for name in body}
+            assert {name for name in used if not name.startswith("__")} <= arguments, file
+        assert not re.search(r"\b(ephemeral|terraform\.applying|\w+_wo(_version)?)\b", file.read_text()), file
+
+
+def test_commands_run_the_program_that_tf_names() -> None:
+    """Only the driver, which reads TF, starts it from Python, and only $(TF) from make."""
+    repository = SOURCE.parent
+    recipes = [line for line in (repository / "Makefile").read_text().splitlines() if line.startswith("\t")]
+    assert [line for line in recipes if re.search(r"(^|[\s;&|@])terraform (?!\|)\w+", line)] == []
+    sources = [file for name in ("src", "scripts") for file in (repository / name).rglob("*.py")]
+    assert sources
+    started = re.compile(r"""\[\s*"terraform"|terraform_bin_path|which\("terraform"\)""")
+    assert [file.name for file in sources if started.search(file.read_text())] == ["driver.py"]
 
 
 def test_passes_its_own_tests(root: Path) -> None:

@@ -1,6 +1,7 @@
 """The GitHub workflows: actions pinned, permissions few, and what is applied is what was planned."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -208,6 +209,87 @@ def test_workflows_build_packages_before_they_have_credentials() -> None:
     assert "configure-aws-credentials" in second["uses"]
     arguments = {WORKFLOWS[name]["env"]["LAMBDA_ARGS"] for name in ("apply", "drift", "plan")}
     assert len(arguments) == 1
+
+
+#: What downloads and installs programs.
+_INSTALLS = re.compile(r"\b(pip3?|uv|npm|npx|apt-get|curl|wget)\b|install\.py|make (install|package|lint|checkov)")
+
+
+def _steps_with_credentials() -> dict[str, list[dict[str, Any]]]:
+    """The steps after the one that gives a job its role's credentials, by job."""
+    after = {}
+    for name, workflow in WORKFLOWS.items():
+        for job, description in workflow["jobs"].items():
+            used = [step.get("uses", "") for step in description.get("steps", [])]
+            if "./.github/actions/terraform" in used:
+                after[f"{name}/{job}"] = description["steps"][used.index("./.github/actions/terraform") + 1 :]
+    action = yaml.safe_load((GITHUB / "actions/terraform/action.yml").read_text())["runs"]["steps"]
+    (credentials,) = (index for index, step in enumerate(action) if "configure-aws-credentials" in step.get("uses", ""))
+    return {**after, "terraform": action[credentials + 1 :]}
+
+
+def test_workflows_install_nothing_once_they_have_credentials() -> None:
+    steps_of = _steps_with_credentials()
+    assert steps_of.keys() == {"apply/apply", "apply/plan", "drift/drift", "plan/plan", "terraform"}
+    found = {
+        f"{job}: {match[0]}"
+        for job, following in steps_of.items()
+        for step in following
+        for match in _INSTALLS.finditer(step.get("run", ""))
+    }
+    assert found == set()
+
+
+def test_commands_with_credentials_find_everything_installed(tmp_path: Path) -> None:
+    done = steps("apply", "apply")
+    assert "make install" in [step.get("run") for step in done]
+    targets = sorted(re.findall(r"^make ([\w-]+)", "\n".join(step.get("run", "") for step in done), re.MULTILINE))
+    assert targets == ["install", "test-endpoint", "verify"]
+    shutil.copy(GITHUB.parent / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "localaws/pyproject.toml", *(f"locks/{lock}.txt" for lock in _LOCKS)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for marker in (".venv-uv", ".venv"):
+        (tmp_path / marker).mkdir()
+        (tmp_path / marker / ".installed").touch()
+    said = subprocess.run(
+        ["make", "--dry-run", *targets], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert "deploy verify" in said
+    assert not _INSTALLS.search(said)
+
+
+_LOCKS = ("build", "local", "uv", "weights")
+
+
+@pytest.mark.parametrize("lock", _LOCKS)
+def test_installed_packages_have_hashes(lock: str) -> None:
+    """pip and uv reject a lock file in which one package has none."""
+    requirements = (GITHUB.parent / "locks" / f"{lock}.txt").read_text().replace("\\\n", " ").splitlines()
+    pinned = [line for line in requirements if re.match(r"[A-Za-z0-9]", line)]
+    assert pinned
+    assert [line.split()[0] for line in pinned if "--hash=sha256:" not in line] == []
+
+
+def test_installations_require_hashes() -> None:
+    folder = GITHUB.parent
+    files = [folder / "Makefile", folder / "scripts/install.py", *FILES]
+    commands_of_pip = [
+        line
+        for file in files
+        for line in re.findall(r"^.*\bpip install .*$", file.read_text(), re.MULTILINE)
+        if "--require-hashes" not in line
+    ]
+    assert commands_of_pip == []
+    assert '_LOCKED = ["--quiet", "--no-deps", "--require-hashes"]' in (folder / "scripts/install.py").read_text()
+
+
+def test_workflows_pass_on_what_the_bootstrap_prints() -> None:
+    outputs = (GITHUB.parent / "terraform" / "bootstrap" / "outputs.tf").read_text()
+    printed = set(re.findall(r"^    ([A-Z_]+) +=", outputs, re.MULTILINE))
+    assert {"NOTIFICATIONS_KEY_ARN", "PERMISSIONS_BOUNDARY_ARN", "ROLE_PATH"} <= printed
+    used = {name for file in FILES for name in re.findall(r"\bvars\.(\w+)", file.read_text())}
+    assert used == printed | {"LAMBDA_ARGS", "VAR_FILE"}
 
 
 def test_only_the_apply_uses_the_role_that_applies() -> None:

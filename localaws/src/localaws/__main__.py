@@ -1,4 +1,4 @@
-"""``python -m localaws``: the local AWS in the foreground, until SIGTERM or Ctrl-C."""
+"""``python -m localaws``: the local AWS in the foreground, until SIGTERM or Ctrl-C. SIGUSR1 keeps its state."""
 
 import argparse
 import dataclasses
@@ -20,8 +20,10 @@ from embedstack.errors import ConfigurationError
 from embedstack_server.process_resources import limit_heaps, raise_open_files_limit
 from localaws.config import ACCOUNT_ID, LocalAwsConfig
 from localaws.core.log_format import configure_log
+from localaws.core.snapshots import SnapshotError
 from localaws.errors import LocalAwsError
 from localaws.process.identity import ProcessIdentity
+from localaws.process.saved_file import KEEP_SIGNAL
 from localaws.process.state_file import is_disk_full, remove_state, write_state
 
 if TYPE_CHECKING:
@@ -65,10 +67,25 @@ def main() -> int:
     _report(options.report_fd, {"port": aws.port})
     lifeline = [] if options.lifeline_fd is None else [options.lifeline_fd]
     readable, _, _ = select.select([stop_requests, *lifeline], [], [])
-    reason = "received a signal" if stop_requests in readable else "the process that started it has ended"
-    _logger.info("stopping: %s", reason)
-    aws.stop()
-    remove_state(options.state_dir, os.getpid())
+    keep = False
+    if stop_requests in readable:
+        received = signal.Signals(os.read(stop_requests, 1)[0])
+        keep = received == KEEP_SIGNAL
+        _logger.info("stopping: received %s", received.name)
+    else:
+        _logger.info("stopping: the process that started it has ended")
+    return _stop(aws, options.state_dir, keep=keep)
+
+
+def _stop(aws: "LocalAws", state_dir: Path, *, keep: bool) -> int:
+    """Stop, and return the exit status."""
+    try:
+        aws.stop(keep=keep)
+    except (SnapshotError, OSError) as error:
+        _logger.error("the state cannot be kept, an earlier one stays: %s", error)  # noqa: TRY400 - it is complete
+        return 1
+    finally:
+        remove_state(state_dir, os.getpid())
     return 0
 
 
@@ -88,7 +105,7 @@ def _import_local_aws() -> "type[LocalAws]":
 
 
 def _watch_stop_signals() -> int:
-    """A file descriptor that becomes readable with SIGTERM or SIGINT.
+    """A file descriptor from which the numbers of the stop signals are read.
 
     The system may deliver a signal to any thread. Python runs the handler in the main thread but does not interrupt its
     ``select``; the wakeup descriptor does.
@@ -96,7 +113,7 @@ def _watch_stop_signals() -> int:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, KEEP_SIGNAL):
         signal.signal(number, lambda *_: None)
     return reading
 

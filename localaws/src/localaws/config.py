@@ -1,11 +1,13 @@
 """Limits and durations of the local AWS. They default to AWS's figures."""
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-#: The account of every caller that has not assumed a role in another account.
+#: The account of every access key that is not another account's.
 ACCOUNT_ID = "123456789012"
 _MIB = 1024 * 1024
 
@@ -19,9 +21,9 @@ class LocalAwsConfig:
     """Settings of one local AWS. Durations are seconds, sizes are bytes.
 
     Sources of the defaults: SageMaker developer guide, "Deploy models with Amazon SageMaker Serverless Inference"
-    (4 MB, 60 s, 180 s start), "Custom Inference Code with Hosting Services" (25 MB, 2 s ping, 30 s from SIGTERM to
-    SIGKILL), "Asynchronous inference" (1 GB), and the ContainerStartupHealthCheckTimeoutInSeconds default (4 minutes);
-    Amazon S3 user guide, "Limitations and restrictions" of S3 Vectors.
+    (4 MB, 60 s, 180 s start), "Custom Inference Code with Hosting Services" (25 MB, 8 minutes for a stream, 2 s ping,
+    30 s from SIGTERM to SIGKILL), "Asynchronous inference" (1 GB), and the ContainerStartupHealthCheckTimeoutInSeconds
+    default (4 minutes); Amazon S3 user guide, "Limitations and restrictions" of S3 Vectors.
 
     Attributes:
         port: TCP port on 127.0.0.1; 0 chooses a free one.
@@ -32,6 +34,7 @@ class LocalAwsConfig:
         instance_payload_bytes: Largest request and response of an instance-based variant.
         async_payload_bytes: Largest request and response of an asynchronous endpoint.
         invocation_timeout: Longest duration of one invocation.
+        stream_timeout: The same with a streamed response.
         serverless_start_timeout: From launch to a successful ``GET /ping`` of serverless variants, download included.
         instance_start_timeout: The same for instance-based variants.
         ping_timeout: Longest duration of one ``GET /ping``.
@@ -49,6 +52,8 @@ class LocalAwsConfig:
         clock_speed: Speed of the clock of metrics, alarms, schedules and cooldowns, relative to the machine's.
         vector_writes_per_second: PutVectors and DeleteVectors requests per index of S3 Vectors.
         vectors_per_second: Vectors put or deleted per index.
+        quotas: Service quotas of every account and region, by AWS's name; none limits anything by default.
+        refuse_gpu_instances: Whether endpoints on instance types with GPUs are refused instead of served on the CPU.
         log_events_per_stream: Latest container log lines that a stream keeps.
         check_answers: Check every response against the service's model and replace it with an error if it breaks
             the model. For tests of the local AWS, which set LOCALAWS_CHECK_ANSWERS=1.
@@ -62,6 +67,7 @@ class LocalAwsConfig:
     instance_payload_bytes: int = 25 * _MIB
     async_payload_bytes: int = 1024 * _MIB
     invocation_timeout: float = 60.0
+    stream_timeout: float = 480.0
     serverless_start_timeout: float = 180.0
     instance_start_timeout: float = 240.0
     ping_timeout: float = 2.0
@@ -76,6 +82,8 @@ class LocalAwsConfig:
     clock_speed: float = 1.0
     vector_writes_per_second: int = 1000
     vectors_per_second: int = 2500
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    refuse_gpu_instances: bool = False
     log_events_per_stream: int = 10_000
     check_answers: bool = field(default_factory=lambda: os.environ.get("LOCALAWS_CHECK_ANSWERS") == "1")
 
@@ -96,17 +104,19 @@ class LocalAwsConfig:
             clock_speed=settings.localaws_clock_speed,
             function_processes=settings.localaws_function_processes,
             check_answers=settings.localaws_check_answers,
+            quotas=json.loads(settings.localaws_quotas or "{}"),
+            refuse_gpu_instances=settings.localaws_refuse_gpu_instances,
             region=settings.aws_region or cls().region,
             models_dir=settings.embedstack_models_dir.absolute(),
         )
 
-    def client_environment(self, port: int) -> dict[str, str]:
-        """Environment variables that point any AWS SDK, the AWS CLI and Terraform at this local AWS."""
+    def client_environment(self, port: int, account_id: str = ACCOUNT_ID) -> dict[str, str]:
+        """Environment variables that point any AWS SDK, the AWS CLI and Terraform at an account of this local AWS."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_ACCESS_KEY_ID": "local" if account_id == ACCOUNT_ID else account_id,
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCOUNT_ID": ACCOUNT_ID,
+            "AWS_ACCOUNT_ID": account_id,
         }

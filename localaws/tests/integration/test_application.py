@@ -1,8 +1,10 @@
 """The application around the services: errors, health, reset."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from tests.support.localaws.harness import TINY_BERT, Aws
+from tests.support.localaws.harness import TINY_BERT, Aws, wait_until
+from tests.support.localaws.lambda_harness import ECHO, Lambda
 from tests.support.tiny_bert import HIDDEN
 
 
@@ -76,6 +79,27 @@ def test_reset_deletes_all_state_and_stops_endpoints(aws: Aws) -> None:
     assert create_endpoint(aws)["EndpointStatus"] == "InService"
     assert len(aws.invoke("search")[0]) == HIDDEN
     aws.delete_endpoint("search")
+
+
+def test_reset_ends_requests_under_way(aws: Aws, functions: Lambda) -> None:
+    url, _ = functions.queue("polled")
+    functions.create("sleeper", ECHO)
+    functions.invoke("sleeper")
+    fault = {"service": "kms", "kind": "internal", "rate": 1}
+    urllib3.request("POST", f"{aws.server.url}/_embedstack/faults", json=fault)
+    with ThreadPoolExecutor(2) as pool:
+        began = time.monotonic()
+        poll = pool.submit(functions.sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
+        invocation = pool.submit(functions.invoke, "sleeper", {"sleep": 19})
+        wait_until(lambda: any("START" in line for line in functions.log("/aws/lambda/sleeper")[3:]))
+        assert urllib3.request("POST", f"{aws.server.url}/moto-api/reset").status == 200
+        assert isinstance(poll.exception(), ClientError)
+        assert invocation.exception() or "errorMessage" in invocation.result()["Payload"]
+        assert time.monotonic() - began < 19
+    assert aws.pids() == []
+    assert functions.sqs.list_queues().get("QueueUrls", []) == []
+    assert functions.client.list_functions()["Functions"] == []
+    assert aws.client("kms").list_keys()["Keys"] == []
 
 
 def create_endpoint(aws: Aws) -> dict[str, Any]:

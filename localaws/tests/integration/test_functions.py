@@ -41,24 +41,24 @@ def test_invoke_reuses_a_warm_environment(functions: Lambda, echo: str) -> None:
 
 def test_function_sees_only_its_environment_and_package(functions: Lambda) -> None:
     source = """
-        import os, tempfile
+        import importlib.util, os, subprocess, sys, tempfile
         import boto3
 
+        FIND = "import importlib.util, sys; print(*[n for n in sys.argv[1:] if not importlib.util.find_spec(n)])"
+        NAMES = ("moto", "numpy", "embedstack", "pip")
+
         def handler(event, context):
-            missing = []
-            for name in ("moto", "numpy", "embedstack"):
-                try:
-                    __import__(name)
-                except ImportError:
-                    missing.append(name)
+            missing = [name for name in NAMES if not importlib.util.find_spec(name)]
+            child = subprocess.run([sys.executable, "-c", FIND, *NAMES], capture_output=True, text=True)
             names = ("GREETING", "AWS_LAMBDA_FUNCTION_NAME", "LAMBDA_TASK_ROOT", "AWS_REGION", "AWS_EXECUTION_ENV")
             account = boto3.client("sts").get_caller_identity()["Account"]
-            return {"missing": missing, "scratch": tempfile.gettempdir(), "here": os.path.dirname(__file__),
-                    "account": account, **{name: os.environ.get(name) for name in names}}
+            return {"missing": missing, "missing_in_child": child.stdout.split(), "account": account,
+                    "scratch": tempfile.gettempdir(), "here": os.path.dirname(__file__),
+                    **{name: os.environ.get(name) for name in names}}
     """
     functions.create("sees", source, Environment={"Variables": {"GREETING": "hello"}})
     seen = functions.invoke("sees", {})["Payload"]
-    assert seen["missing"] == ["moto", "numpy", "embedstack"]
+    assert seen["missing"] == seen["missing_in_child"] == ["moto", "numpy", "embedstack", "pip"]
     assert (seen["GREETING"], seen["AWS_LAMBDA_FUNCTION_NAME"]) == ("hello", "sees")
     assert seen["here"] == seen["LAMBDA_TASK_ROOT"]
     assert seen["AWS_EXECUTION_ENV"] == "AWS_Lambda_python3.12"

@@ -59,9 +59,11 @@ class Components:
             EndpointName=ENDPOINT,
             VariantName="AllTraffic",
             Specification={"ModelName": model, "ComputeResourceRequirements": {**ONE_CORE, **needs}},
-            RuntimeConfig={"CopyCount": copies},
+            RuntimeConfig={"CopyCount": max(copies, 1)},
         )
-        return self.settled(name)
+        created = self.settled(name)
+        # A component is created with a copy, and scaled to none afterwards.
+        return created if copies else self.scale(name, 0)
 
     def describe(self, name: str) -> Any:
         return self.sagemaker.describe_inference_component(InferenceComponentName=name)

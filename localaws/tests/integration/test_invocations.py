@@ -45,6 +45,30 @@ def test_response_names_variant_and_content_type(aws: Aws, endpoint: str) -> Non
     assert len(json.loads(response["Body"])[0]) == 384
 
 
+def test_streamed_response_equals_the_whole_one(aws: Aws, endpoint: str) -> None:
+    body = json.dumps({"inputs": [f"text {number}" for number in range(32)]}).encode()
+    response = aws.runtime.invoke_endpoint_with_response_stream(
+        EndpointName=endpoint, Body=body, ContentType="application/json", Accept="application/json"
+    )
+    parts = [event["PayloadPart"]["Bytes"] for event in response["Body"]]
+
+    assert response["ContentType"] == "application/json"
+    assert response["InvokedProductionVariant"] == "AllTraffic"
+    assert len(parts) > 1
+    assert b"".join(parts) == aws.invoke_raw(endpoint, body)["Body"]
+
+
+def test_streamed_model_error_is_a_response_and_no_event(aws: Aws, endpoint: str) -> None:
+    response = failure(
+        lambda: aws.runtime.invoke_endpoint_with_response_stream(
+            EndpointName=endpoint, Body=b'{"inputs": []}', ContentType="application/json"
+        )
+    )
+    assert response["Error"]["Code"] == "ModelError"
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert response["OriginalStatusCode"] == 400
+
+
 def test_model_error_contains_the_original_error(aws: Aws, endpoint: str) -> None:
     response = failure(lambda: aws.invoke(endpoint, ["a"] * 33))
 

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 
 from localaws import LocalAwsConfig, LocalAwsError
 from localaws.gateway.local_aws import LocalAws
 from tests.support.localaws.harness import HUGGINGFACE, MINILM, OWN_IMAGE, TEI, TEI_GPU, TINY_BERT, Aws, Load
+from tests.support.tiny_bert import HIDDEN
 
 Deploy = Callable[..., dict[str, Any]]
+OLD_TEI = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.4.0-cpu-py310-ubuntu22.04"
+DJL = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi22.0.0-cu129"
 IN_PROGRESS = 'Cannot update in-progress endpoint "arn:aws:sagemaker:'
 
 
@@ -88,6 +92,9 @@ def test_endpoints_of_one_model_have_a_process_each(aws: Aws, deploy: Deploy) ->
         (TEI_GPU, {"HF_MODEL_ID": MINILM}, "is built for GPUs"),
         (HUGGINGFACE, {"HF_MODEL_ID": MINILM}, "HF_TASK is not set"),
         (OWN_IMAGE, {"OTHER": "x"}, "no model to serve"),
+        (OLD_TEI, {"HF_MODEL_ID": TINY_BERT}, r"Permission denied \(os error 13\)\. The container"),
+        (TEI, {"HF_MODEL_ID": TINY_BERT, "HUGGINGFACE_HUB_CACHE": "/data"}, "cannot write to its cache /data"),
+        (DJL, {"HF_MODEL_ID": TINY_BERT}, "has no server for image"),
     ],
 )
 def test_endpoint_that_cannot_start_has_a_failure_reason(
@@ -125,20 +132,62 @@ def bucket(aws: Aws) -> str:
     return "artifacts"
 
 
-def test_artifact_is_served_from_s3(aws: Aws, deploy: Deploy, bucket: str, minilm_folder: Path) -> None:
-    aws.s3.put_object(Bucket=bucket, Key="good.tar.gz", Body=archive(files_of(minilm_folder, "model/")))
-    description = deploy("artifact", HUGGINGFACE, url=f"s3://{bucket}/good.tar.gz")
+HANDLER = b"from embedstack_server.sagemaker_handler import model_fn, transform_fn"
+
+
+@pytest.mark.parametrize(
+    ("handler", "environment", "shape"),
+    [
+        pytest.param({"code/inference.py": HANDLER}, {}, (2, HIDDEN), id="handler"),
+        pytest.param({}, {"HF_TASK": "feature-extraction"}, (2, 1, 4, HIDDEN), id="toolkit"),
+    ],
+)
+def test_artifact_is_served_by_its_handler_or_the_toolkit(
+    aws: Aws,
+    deploy: Deploy,
+    bucket: str,
+    models_dir: Path,
+    handler: dict[str, bytes],
+    environment: dict[str, str],
+    shape: tuple[int, ...],
+) -> None:
+    aws.s3.put_object(Bucket=bucket, Key="good.tar.gz", Body=archive(files_of(models_dir / TINY_BERT, "") | handler))
+    description = deploy("artifact", HUGGINGFACE, url=f"s3://{bucket}/good.tar.gz", **environment)
 
     assert description["EndpointStatus"] == "InService", description
-    assert len(aws.invoke("artifact", ["one", "two"])) == 2
+    assert np.array(aws.invoke("artifact", ["one two", "two one"])).shape == shape
+
+
+@pytest.mark.parametrize(
+    ("files", "environment", "reason"),
+    [
+        ({}, {}, r"Task couldn't be inferenced from .*\. The artifact has no code/inference\.py"),
+        ({"code/inference.py": b"def model_fn(folder): ..."}, {}, "runs no other handler"),
+        ({}, {"HF_TASK": "fill-mask"}, "'fill-mask' is not supported"),
+    ],
+    ids=["no-task", "other-handler", "other-task"],
+)
+def test_artifact_without_a_usable_handler_fails_the_endpoint(
+    aws: Aws,
+    deploy: Deploy,
+    bucket: str,
+    models_dir: Path,
+    files: dict[str, bytes],
+    environment: dict[str, str],
+    reason: str,
+) -> None:
+    aws.s3.put_object(Bucket=bucket, Key="plain.tar.gz", Body=archive(files_of(models_dir / TINY_BERT, "") | files))
+    description = deploy("plain", HUGGINGFACE, url=f"s3://{bucket}/plain.tar.gz", **environment)
+    assert description["EndpointStatus"] == "Failed"
+    assert re.search(reason, description["FailureReason"])
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"not an archive", "Failed to extract model data archive"),
+        (b"not an archive", "^Failed to extract model data archive"),
         (archive({"readme.txt": b"x"}), r"holds no model folder: no tokenizer\.json"),
-        (archive({"../escape.txt": b"x"}), "Failed to extract model data archive"),
+        (archive({"../escape.txt": b"x"}), "^Failed to extract model data archive"),
     ],
     ids=["garbage", "no-model", "escaping"],
 )

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 
 from localaws import LocalAwsConfig
@@ -72,3 +73,43 @@ def test_concurrent_receivers_get_each_message_once(functions: Lambda) -> None:
     for receiver in receivers:
         receiver.join()
     assert sorted(json.loads(body)["n"] for body in received) == list(range(200))
+
+
+def test_inspection_shows_messages_without_changing_them(functions: Lambda) -> None:
+    url, arn, dead_url = functions.queue_with_dlq("inspected", receives=1)
+    functions.sqs.send_message(
+        QueueUrl=url, MessageBody="first", MessageAttributes={"kind": {"DataType": "String", "StringValue": "a"}}
+    )
+    functions.sqs.receive_message(QueueUrl=url, VisibilityTimeout=600)
+    functions.sqs.send_message(QueueUrl=url, MessageBody="second")
+    functions.sqs.send_message(QueueUrl=url, MessageBody="third", DelaySeconds=600)
+    functions.sqs.send_message(QueueUrl=dead_url, MessageBody="dead")
+    path = f"{functions.aws.server.url}/_embedstack/queues"
+
+    for _ in range(2):
+        inspected = urllib3.request("GET", f"{path}/inspected/messages?region=us-east-1").json()
+        messages = inspected.pop("messages")
+        shown = [(message["body"], message["state"], message["receive_count"]) for message in messages]
+        assert shown == [("first", "in_flight", 1), ("second", "visible", 0), ("third", "delayed", 0)]
+        assert messages[0]["attributes"] == {"kind": "a"}
+        queues = urllib3.request("GET", path).json()["queues"]
+        assert inspected in queues
+        assert {"arn": arn, "visible": 1, "in_flight": 1, "delayed": 1}.items() <= inspected.items()
+        assert inspected["dead_letter_queue"].endswith(":inspected-dlq")
+    assert len(urllib3.request("GET", f"{path}/inspected/messages?limit=1").json()["messages"]) == 1
+
+
+def test_inspection_refuses_what_it_cannot_show(functions: Lambda) -> None:
+    path = f"{functions.aws.server.url}/_embedstack/queues"
+    functions.queue("twice")
+    functions.aws.client("sqs", "eu-west-1").create_queue(QueueName="twice")
+    for method, target, status in (
+        ("POST", path, 405),
+        ("GET", f"{path}/missing/messages", 404),
+        ("GET", f"{path}/twice/messages", 400),
+        ("GET", f"{path}/twice", 400),
+        ("GET", f"{path}/twice/messages?limit=x", 400),
+    ):
+        assert urllib3.request(method, target).status == status, target
+    assert urllib3.request("GET", f"{path}/twice/messages?region=eu-west-1").status == 200
+    assert urllib3.request("GET", path, headers={"Origin": "http://evil.example"}).status == 403

@@ -144,10 +144,9 @@ def test_query_vectors_rejects_invalid_queries(index):
     for values in ((1.0,), (0.0, 0.0, 0.0, 0.0), (1e39, 0.0, 0.0, 0.0)):
         message = "ValidationException: Query vector contains invalid values or is invalid for this index"
         assert error_text(query, index, *values) == message
-    assert error_text(query, index, queryMode="CLASSIC").startswith("NotImplementedException")
+    assert error_text(query, index, queryMode="CLASSIC").startswith("ValidationException")
+    assert query(index, queryMode="ENHANCED") == []
     assert error_text(index.query_vectors, **INDEX, topK=1).startswith("ValidationException")
-    texts = [{"text": "a", "metadataKey": "text"}]
-    assert error_text(index.query_vectors, **INDEX, topK=1, queryTexts=texts).startswith("NotImplementedException")
 
 
 def test_requests_have_size_limits(index):

@@ -73,7 +73,6 @@ def test_get_index_describes_the_index(index):
         for index_summary in index.list_indexes(vectorBucketName=BUCKET, prefix="te")["indexes"]
     ] == ["texts"]
     assert index.list_indexes(vectorBucketArn=ARN, prefix="x")["indexes"] == []
-    assert "s3vectors: POST /UpdateIndexMode" in error_text(index.update_index_mode, **INDEX, indexMode="ENHANCED")
     assert error_text(create, index, "texts") == "ConflictException: An index with the specified name already exists"
 
 

@@ -107,6 +107,35 @@ def test_stack_creates_updates_and_deletes_a_vector_bucket(stacks, vectors):
     assert vectors.list_vector_buckets()["vectorBuckets"] == []
 
 
+def test_stack_changes_searchable_keys_in_place(stacks, vectors):
+    def with_searchable(*configurations, keys=("text",)):
+        searchable = [dict(zip(("MetadataKey", "Language"), one, strict=False)) for one in configurations]
+        metadata = {"NonFilterableMetadataKeys": list(keys), "TextSearchConfigurations": searchable}
+        return template("searchable", MetadataConfiguration=metadata)
+
+    def searchable(arn):
+        configuration = vectors.get_index(indexArn=arn)["index"]["metadataConfiguration"]
+        return [
+            (one["metadataKey"], one.get("language"), one["status"])
+            for one in configuration.get("textSearchConfigurations", [])
+        ]
+
+    arn = outputs(stacks.create("searchable", with_searchable(("text", "en"), ("title",))))["Index"]
+    assert searchable(arn) == [("text", "en", "ACTIVE"), ("title", None, "ACTIVE")]
+    changed = stacks.update("searchable", with_searchable(("text", "de"), ("summary", "en")))
+    assert outputs(changed)["Index"] == arn
+    assert searchable(arn) == [("text", "de", "ACTIVE"), ("summary", "en", "ACTIVE")]
+    replaced = stacks.update("searchable", with_searchable(("text", "de"), keys=("text", "other")))
+    assert outputs(replaced)["Index"] != arn
+    stacks.delete("searchable")
+    invalid = template("invalid")
+    status = {"TextSearchConfigurations": [{"MetadataKey": "text", "Status": "ACTIVE"}]}
+    invalid["Resources"]["Index"]["Properties"]["MetadataConfiguration"] = status
+    assert stacks.create("invalid", invalid)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert "[Status] is not permitted" in stacks.reasons("invalid", "CREATE_FAILED")
+    stacks.delete("invalid")
+
+
 def test_stack_cannot_delete_a_bucket_with_other_indexes(stacks, vectors):
     stacks.create("filled", template("filled-by-others", IndexName="own"))
     vectors.create_index(

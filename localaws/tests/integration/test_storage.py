@@ -1,6 +1,7 @@
 """S3 buckets: lifecycle rules, policies and versions."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -74,3 +75,18 @@ def test_versions_are_deleted_one_by_one_with_suspended_versioning(aws: Aws) -> 
     assert aws.s3.get_object(Bucket="suspended", Key="key")["Body"].read() == b"second"
     aws.s3.delete_objects(Bucket="suspended", Delete={"Objects": [{"Key": "key", "VersionId": second["VersionId"]}]})
     aws.s3.delete_bucket(Bucket="suspended")
+
+
+def test_concurrent_writes_of_one_key_keep_every_version(aws: Aws) -> None:
+    aws.s3.create_bucket(Bucket="concurrent")
+    s3 = aws.client("s3", max_pool_connections=16)
+    for version in ("Enabled", "Suspended"):
+        aws.s3.put_bucket_versioning(Bucket="concurrent", VersioningConfiguration={"Status": version})
+        with ThreadPoolExecutor(16) as pool:
+            writes = [
+                pool.submit(s3.put_object, Bucket="concurrent", Key="key", Body=b"x" * 100_000) for _ in range(80)
+            ]
+            reads = [pool.submit(s3.list_object_versions, Bucket="concurrent") for _ in range(8)]
+            assert all(call.result() for call in writes + reads)
+        if version == "Enabled":
+            assert len(s3.list_object_versions(Bucket="concurrent")["Versions"]) == 80

@@ -25,7 +25,9 @@ def test_resource_type_has_the_properties_of_the_schema(type_name):
     kind, schema = RESOURCE_TYPES[type_name], published(type_name)
     read_only = names(schema.get("readOnlyProperties", []))
     assert kind.properties == schema["properties"].keys() - read_only - LEFT_OUT.get(type_name, set())
-    assert kind.create_only == names(schema.get("createOnlyProperties", []))
+    # Newer schemas of S3 Vectors' index name a part of a property: other parts can be changed in place.
+    create_only = {path.partition("/")[0] for path in kind.create_only}
+    assert create_only == {path.split("/")[2] for path in schema.get("createOnlyProperties", [])}
     assert kind.taggable == ("Tags" in kind.properties)
 
 

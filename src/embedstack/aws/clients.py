@@ -1,10 +1,13 @@
 """AWS clients for the configured region and endpoint, with credentials from botocore's default chain."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatch
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.request import getproxies
 
 import boto3
 from botocore.config import Config
@@ -12,19 +15,22 @@ from botocore.eventstream import ParserError
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from embedstack.aws.configuration_errors import check_ca_bundle
 from embedstack.aws.errors import is_expired_credentials, translate_error
 from embedstack.aws.log_redaction import confidential, make_confidential
 from embedstack.aws.loopback import is_loopback
 from embedstack.calls.http_responses import response_errors
 from embedstack.calls.process_local import Lock, PerProcess, close_inherited_pools
-from embedstack.errors import ConfigurationError, EmbedStackError, NotPicklable
+from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable, NotPicklable
 
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
 
+_logger = logging.getLogger(__name__)
+
 _Result = TypeVar("_Result")
 
-__all__ = ["AwsClient", "aws_response_errors", "create_client"]
+__all__ = ["AwsClient", "aws_response_errors", "create_client", "require_account"]
 
 # SageMaker gives a model 60 s to respond; a client with a shorter timeout would miss the response.
 _READ_TIMEOUT_SECONDS = 70
@@ -54,7 +60,7 @@ def create_client(
         session: A custom session with its own profile or credentials.
 
     Raises:
-        ConfigurationError: No region is set, it is not allowed, or the profile does not exist.
+        ConfigurationError: No region is set, it is not allowed, or the AWS configuration is not valid.
     """
     config = Config(
         connect_timeout=connect_timeout,
@@ -62,18 +68,67 @@ def create_client(
         max_pool_connections=max_connections,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    try:
-        if settings.aws_endpoint_url is not None and is_loopback(settings.aws_endpoint_url):
-            config = config.merge(Config(proxies={}))  # a proxy would connect to its own machine
-        # This may fetch the credentials of a role.
-        with confidential():
-            session = session or boto3.Session(region_name=settings.aws_region)
-            client = session.client(service, endpoint_url=settings.aws_endpoint_url, config=config)  # type: ignore[call-overload]
-    except BotoCoreError as error:
-        raise translate_error(error, service) from error
+    # This may fetch the credentials of a role.
+    with confidential(), _configuration_errors(service):
+        session = session or boto3.Session(region_name=settings.aws_region)
+        create = partial(
+            session.client,
+            service,
+            # A custom session may have been created without a region.
+            region_name=session.region_name or settings.aws_region,
+            endpoint_url=_endpoint_url(session, service, settings),
+        )
+        client = create(config=config)
+        if is_loopback(client.meta.endpoint_url) and getproxies():
+            # A proxy would connect to its own machine.
+            client = create(config=config.merge(Config(proxies={})))
+    check_ca_bundle(session, client.meta.endpoint_url)
     make_confidential(client)
     _check_region(client.meta.region_name, settings)
     return client
+
+
+@contextmanager
+def _configuration_errors(service: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, EOFError, OSError, ValueError) as error:
+        raise translate_error(error, service) from error
+
+
+def require_account(settings: "Settings", session: boto3.Session | None = None) -> None:
+    """Check that the credentials belong to the account of AWS_ACCOUNT_ID, if it is set.
+
+    If STS does not respond, as in a network without its endpoint, the account is not checked.
+
+    Raises:
+        ConfigurationError: They belong to another account.
+    """
+    if settings.aws_account_id is None:
+        return
+    try:
+        sts = create_client("sts", settings, attempts=1, connect_timeout=2, read_timeout=5, session=session)
+        with aws_response_errors("STS"):
+            account_id = sts.get_caller_identity()["Account"]
+    except (BotoCoreError, ClientError, EmbedStackError) as error:
+        _logger.info("The account of the AWS credentials is not verified: STS failed (%s).", type(error).__name__)
+        return
+    if account_id != settings.aws_account_id:
+        raise ConfigurationError(
+            f"AWS_ACCOUNT_ID is {settings.aws_account_id}, but the credentials belong to account {account_id}. Use "
+            "other credentials (AWS_PROFILE), or correct AWS_ACCOUNT_ID."
+        )
+
+
+def _endpoint_url(session: boto3.Session, service: str, settings: "Settings") -> str | None:
+    """The configured address; None if botocore finds it in the environment, by the rules of all AWS SDKs.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    """
+    service_id = session._session.get_service_model(service).service_id  # noqa: SLF001 - boto3 does not name it
+    of_service = f"AWS_ENDPOINT_URL_{service_id.upper().replace(' ', '_')}"
+    is_in_environment = settings.aws_endpoint_url == os.environ.get("AWS_ENDPOINT_URL")
+    return None if is_in_environment or os.environ.get(of_service) else settings.aws_endpoint_url
 
 
 def _check_region(region: str, settings: "Settings") -> None:
@@ -146,20 +201,30 @@ class AwsClient:
         Raises:
             ClientError: AWS rejected the request; see :meth:`translate`.
             BotoCoreError: The request failed; see :meth:`translate`.
-            EndpointUnavailable: The connection broke while the response was read.
+            EndpointUnavailable, StoreUnavailable, ServiceUnavailable: The connection broke while the response was read.
             IntegrityError: The response cannot be read.
         """
+        try:
+            with aws_response_errors():
+                return self._call(operation)
+        except (BotoCoreError, ClientError):
+            raise  # some are OSErrors
+        except (EndpointUnavailable, EOFError, OSError) as error:
+            # Credentials are read with the first request: a token file is missing, or there is no terminal for a code.
+            raise self.translate(error) from error
+
+    def _call(self, operation: Callable[[Any], _Result]) -> _Result:
         handle = self._handle
-        with aws_response_errors():
-            try:
-                return operation(handle.get())
-            except ClientError as error:
-                if not is_expired_credentials(error):
-                    raise
-            with self._lock:
-                if self._handle is handle:
-                    self._handle = self._new_handle()
-            return operation(self._client)
+        try:
+            return operation(handle.get())
+        except ClientError as error:
+            if not is_expired_credentials(error):
+                raise
+        with self._lock:
+            if self._handle is handle:
+                _forget_credentials(self._session)
+                self._handle = self._new_handle()
+        return operation(self._client)
 
     def translate(self, error: Exception, *, resource: str | None = None, **details: str) -> EmbedStackError:
         """An error of botocore as one of this project; see :func:`~embedstack.aws.errors.translate_error`.
@@ -200,6 +265,14 @@ class AwsClient:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._handle = self._new_handle()
+
+
+def _forget_credentials(session: boto3.Session | None) -> None:
+    """Make a custom session read its credentials again: botocore reads those of a file or a profile once."""
+    credentials = session.get_credentials() if session is not None else None
+    # Those of a role are refreshed by botocore, and those that were passed to the session cannot be read again.
+    if session is not None and getattr(credentials, "method", "explicit") != "explicit":
+        setattr(session._session, "_credentials", None)  # noqa: B010, SLF001 - botocore has no public way
 
 
 def _discard_inherited(client: Any) -> None:

@@ -16,17 +16,12 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
     HTTPClientError,
     IncompleteReadError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
     ReadTimeoutError,
     ResponseStreamingError,
-    SSOError,
-    TokenRetrievalError,
 )
 
 from embedstack.aws.bedrock import describe_unknown_model
+from embedstack.aws.configuration_errors import explain, is_credential_server_down
 from embedstack.calls.http_responses import parse_json, retry_after_seconds
 from embedstack.errors import (
     CollectionNotFound,
@@ -38,6 +33,7 @@ from embedstack.errors import (
     InputError,
     ModelFailed,
     PayloadTooLarge,
+    ServiceUnavailable,
     StoreError,
     StoreUnavailable,
     TextTooLong,
@@ -167,9 +163,9 @@ class _Service:
 
     name: str
     rules: tuple[_Rule, ...] = ()
-    throttled: type[EmbedStackError] = Throttled
-    unavailable: type[EmbedStackError] = EndpointUnavailable
-    rejected: type[EmbedStackError] = EndpointUnavailable
+    throttled: type[EmbedStackError] = ServiceUnavailable
+    unavailable: type[EmbedStackError] = ServiceUnavailable
+    rejected: type[EmbedStackError] = ServiceUnavailable
     remedy: str = "Send fewer requests, or request a higher quota in Service Quotas."
     all_rules: tuple[_Rule, ...] = field(init=False)
 
@@ -210,7 +206,10 @@ def _container_error(failure: _Failure) -> EmbedStackError:
         )
     if status == 413 or (status == 422 and _TOO_MANY.search(message)):
         return PayloadTooLarge(
-            f"The request is too large for the container: {message}", request_id=request_id, index=index
+            f"The request is too large for the container: {message.rstrip('.')}. Reduce SAGEMAKER_BATCH_SIZE, or split "
+            "the text.",
+            request_id=request_id,
+            index=index,
         )
     match status:
         case 400 | 422:
@@ -257,6 +256,12 @@ _INVALID = _VALIDATION | _NOT_FOUND
 
 _ENDPOINT_RULES = (
     _Rule(
+        ConfigurationError,
+        "Endpoint {resource} is asynchronous. Set EMBEDDING_BACKEND=sagemaker-async. ({message})",
+        codes=_INVALID,
+        pattern="only receive asynchronous|InvokeEndpointAsync",
+    ),
+    _Rule(
         EndpointAsleep,
         "Endpoint {resource} is scaled to zero. It wakes up within minutes.",
         codes=_INVALID,
@@ -290,7 +295,7 @@ _ENDPOINT_RULES = (
     ),
     _Rule(
         PayloadTooLarge,
-        "The request is over the endpoint's payload limit. Send fewer texts in one request.",
+        "The request is over the endpoint's payload limit. Reduce SAGEMAKER_BATCH_SIZE, or split the text.",
         codes=_INVALID,
         pattern="oversize body",
     ),
@@ -348,7 +353,7 @@ _SQS_RULES = (
         codes=frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}),
     ),
     _Rule(
-        Throttled,
+        ServiceUnavailable,
         "SQS throttled the request ({code}). Send fewer requests.",
         codes=_THROTTLED | {"AWS.SimpleQueueService.OverLimit", "KMS.ThrottlingException", "KmsThrottled", "OverLimit"},
     ),
@@ -367,14 +372,18 @@ _SQS_RULES = (
 _S3_RULES = (
     _Rule(
         ConfigurationError,
-        "The S3 bucket does not exist in region {region}: {message}",
+        "The S3 bucket {resource} does not exist. Check its name, AWS_REGION ({region}) and the account.",
         codes=frozenset({"NoSuchBucket"}),
     ),
-    _Rule(Throttled, "S3 throttled the request. Send fewer requests per second and key prefix.", codes=_THROTTLED),
+    _Rule(
+        ServiceUnavailable,
+        "S3 throttled the request. Send fewer requests per second and key prefix.",
+        codes=_THROTTLED,
+    ),
     _Rule(
         ConfigurationError,
         "S3 denies access to the object. These credentials need s3:GetObject on it, kms:Decrypt on its key, and "
-        "s3:ListBucket on the bucket, without which a missing object is denied too. ({code})",
+        "s3:ListBucket on the bucket {resource}, without which a missing object is denied too. ({code})",
         codes=_ACCESS_DENIED,
     ),
 )
@@ -408,7 +417,7 @@ _KMS_RULES = (
         codes=_ACCESS_DENIED,
     ),
     _Rule(
-        EndpointUnavailable,
+        ServiceUnavailable,
         "KMS failed with {code}: {message}",
         codes=frozenset({"DependencyTimeoutException", "KMSInternalException", "KeyUnavailableException"}),
     ),
@@ -425,8 +434,20 @@ _SECRETS_MANAGER_RULES = (
     ),
 )
 
+
+def _endpoint_service(name: str, rules: tuple[_Rule, ...], **options: str) -> _Service:
+    return _Service(
+        name,
+        rules,
+        throttled=Throttled,
+        unavailable=EndpointUnavailable,
+        rejected=EndpointUnavailable,
+        **options,
+    )
+
+
 _SERVICES = {
-    "bedrock-runtime": _Service("Bedrock", _BEDROCK_RULES),
+    "bedrock-runtime": _endpoint_service("Bedrock", _BEDROCK_RULES),
     "kms": _Service("KMS", _KMS_RULES),
     "lambda": _Service("Lambda", remedy="Invoke fewer functions concurrently, or raise the reserved concurrency."),
     "s3": _Service("S3", _S3_RULES),
@@ -438,8 +459,8 @@ _SERVICES = {
         rejected=StoreError,
         remedy="Write or search with fewer concurrent requests.",
     ),
-    "sagemaker": _Service("SageMaker", _ENDPOINT_RULES, remedy="Call its API less often."),
-    "sagemaker-runtime": _Service("SageMaker", _RUNTIME_RULES),
+    "sagemaker": _endpoint_service("SageMaker", _ENDPOINT_RULES, remedy="Call its API less often."),
+    "sagemaker-runtime": _endpoint_service("SageMaker", _RUNTIME_RULES),
     "secretsmanager": _Service(
         "Secrets Manager",
         _SECRETS_MANAGER_RULES,
@@ -459,31 +480,29 @@ def translate_error(
     """An error of botocore as one of this project.
 
     Args:
-        error: What botocore raised.
+        error: What botocore raised, or this project's error for a response that cannot be read.
         service: boto3's name of the service that was called.
         resource: The endpoint, queue, key or model that was called, for the message.
         region: The region that was called, for the message.
         details: Further fields of the service's messages: ``cache`` for KMS.
     """
     definition = _SERVICES.get(service) or _Service(service)
+    explained = explain(error)
+    if explained is not None:
+        return explained
     match error:
         case ClientError():
             return _translate_response(error, definition, resource, region, details)
-        case NoRegionError():
-            return ConfigurationError("No AWS region is set. Set AWS_REGION, or run `aws configure set region REGION`.")
-        case TokenRetrievalError() | SSOError():
-            return ConfigurationError(f"The SSO login is missing or has expired. Run `aws sso login`. ({error})")
-        case NoCredentialsError() | PartialCredentialsError():
-            return ConfigurationError(
-                f"No AWS credentials ({error}): run `aws configure` or `aws sso login`, or set AWS_PROFILE. "
-                'For the local AWS: eval "$(make env)".'
-            )
-        case ProfileNotFound():
-            return ConfigurationError(f"{error}: `aws configure list-profiles` lists the profiles.")
         case IncompleteReadError() | ResponseStreamingError() | ReadTimeoutError() | ConnectionClosedError():
             return definition.unavailable(f"{definition.name} did not complete its response: {type(error).__name__}.")
         case BotoConnectionError() | HTTPClientError():
             return definition.unavailable(_unreachable(error, definition.name))
+        case _ if is_credential_server_down(error):
+            return definition.unavailable(f"The server of AWS credentials does not respond: {error}")
+        case EndpointUnavailable() if definition.unavailable is not EndpointUnavailable:
+            return definition.unavailable(f"{definition.name} cannot be reached. {error}")
+        case EmbedStackError():
+            return error
         case _:
             return definition.unavailable(f"The AWS SDK failed: {error}", retryable=False)
 

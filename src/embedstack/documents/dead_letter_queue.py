@@ -85,7 +85,7 @@ class DeadLetterQueue:
 
         Raises:
             ConfigurationError: The credentials do not allow reading the DLQ.
-            EndpointUnavailable: SQS cannot be reached.
+            ServiceUnavailable: SQS cannot be reached.
         """
         seen: set[str] = set()
         started: datetime | None = None

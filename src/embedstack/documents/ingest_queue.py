@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws.clients import create_client
 from embedstack.aws.errors import translate_error
-from embedstack.errors import EndpointUnavailable
+from embedstack.errors import ServiceUnavailable
 
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
@@ -51,7 +51,7 @@ def enqueue_documents(
 
     Raises:
         ConfigurationError: The credentials do not allow sending to the queue.
-        EndpointUnavailable: SQS rejected some messages.
+        ServiceUnavailable: SQS rejected some messages.
     """
     client: Any = create_client("sqs", settings)
     source = iter(documents)
@@ -65,7 +65,7 @@ def enqueue_documents(
         except (BotoCoreError, ClientError) as error:
             raise translate_error(error, "sqs", resource=queue_url, region=client.meta.region_name) from error
         if failed := response.get("Failed", []):
-            raise EndpointUnavailable(
+            raise ServiceUnavailable(
                 f"SQS rejected {len(failed)} of {len(batch)} messages ({failed[0].get('Code')}). Run the command "
                 "again; it is idempotent."
             )

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
@@ -13,10 +13,10 @@ from embedstack.documents.chunking import Chunker
 from embedstack.documents.embedding import ChunkEmbedding, SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
 from embedstack.documents.limits import ReadLimits
-from embedstack.documents.progress import RESERVED, Ingested, Progress
+from embedstack.documents.metadata import require_names
+from embedstack.documents.progress import Ingested, Progress
 from embedstack.documents.readers.isolated import read_document
 from embedstack.documents.versions import open_versions
-from embedstack.errors import InputError
 from embedstack.stores import CollectionInfo
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ _DIGEST_DIGITS = 32
 _IN_MEMORY_BYTES = 1024 * 1024
 
 
-def collection_info(name: str, embedder: "Embedder", chunker: Chunker, *, late: bool = False) -> CollectionInfo:
+def collection_info(
+    name: str, embedder: "Embedder", chunker: Chunker, *, late: bool = False, language: str | None = None
+) -> CollectionInfo:
     """Describes a collection of documents. A store rejects opening the collection with different values.
 
     If the length of the model's vectors is unknown, it is learned with one request.
@@ -46,6 +48,7 @@ def collection_info(name: str, embedder: "Embedder", chunker: Chunker, *, late: 
         prompt=chunker.prompt + chunker.prefix.template,
         query_prompt=embedder.prompts.get("query", ""),
         chunker=f"late-{chunker.name}" if late else chunker.name,
+        language=language,
     )
 
 
@@ -104,6 +107,7 @@ class Ingestion:
         content: BinaryIO,
         *,
         metadata: Mapping[str, Any] | None = None,
+        notes: Sequence[str] = (),
         deadline: float | None = None,
         first_chunk: int = 0,
         reconcile_concurrent_versions: bool = False,
@@ -116,6 +120,7 @@ class Ingestion:
             source: The document's key or path; the same for all its versions.
             content: The file, read from its current position. It is not closed.
             metadata: Additional metadata of each chunk, as JSON values by name.
+            notes: Remarks on the document, which are stored and returned together with the reader's.
             deadline: Time limit, as a value of ``time.monotonic()``. Sending stops somewhat earlier.
             first_chunk: The ``next_chunk`` of an earlier call with the same content.
             reconcile_concurrent_versions: Whether records of several versions may be stored, because the content
@@ -127,16 +132,16 @@ class Ingestion:
 
         Raises:
             DocumentRefused: No text can be read from the document. Its earlier version stays stored.
-            InputError: The metadata contains a reserved name.
+            InputError: The metadata contains a reserved or invalid name.
             DeadlineExceeded: The time limit was reached before anything could be stored.
             EmbedStackError: The embedder or the store failed. Embedded chunks are stored.
         """
-        reserved = sorted(RESERVED & set(metadata or ()))
-        if reserved:
-            raise InputError(f"The metadata contains reserved names: {', '.join(reserved)}. Rename them.")
+        require_names(metadata or {}, "The metadata")
 
         def work() -> Ingested:
-            return self._ingest(source, content, metadata or {}, deadline, first_chunk, reconcile_concurrent_versions)
+            return self._ingest(
+                source, content, metadata or {}, tuple(notes), deadline, first_chunk, reconcile_concurrent_versions
+            )
 
         if deadline is None:
             return work()
@@ -178,6 +183,7 @@ class Ingestion:
         source: str,
         content: BinaryIO,
         metadata: Mapping[str, Any],
+        notes: tuple[str, ...],
         deadline: float | None,
         first_chunk: int,
         reconcile_concurrent_versions: bool,
@@ -190,7 +196,7 @@ class Ingestion:
             file.seek(start)
             content_digest = hashlib.file_digest(cast("BytesIO", file), "sha256").hexdigest()[:_DIGEST_DIGITS]
         progress = Progress(
-            self.collection, self._embedding, source, content_digest, metadata,
+            self.collection, self._embedding, source, content_digest, metadata, notes=(*notes, *document.notes),
             reconcile_concurrent_versions=reconcile_concurrent_versions,
             is_time_up=lambda: stop is not None and self._clock.now() >= stop,
         )  # fmt: skip

@@ -1,13 +1,15 @@
 """Creates an ingestion from settings."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.ingestion import Ingestion, collection_info
-from embedstack.errors import ConfigurationError
+from embedstack.documents.limits import ReadLimits
+from embedstack.errors import CollectionNotFound, ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.models.local_files import download_tokenizer, find_model_folder
 from embedstack.settings.settings import Settings, change_settings, load_settings
@@ -16,7 +18,6 @@ from embedstack.stores import load_store
 if TYPE_CHECKING:
     import boto3
 
-    from embedstack.documents.limits import ReadLimits
     from embedstack.embedders import Embedder
     from embedstack.models.model_info import ModelInfo
     from embedstack.stores import VectorStore
@@ -30,7 +31,7 @@ _LATE_CHUNK_SHARE = 0.25
 def load_ingestion(
     settings: Settings | None = None,
     *,
-    limits: "ReadLimits | None" = None,
+    limits: ReadLimits | None = None,
     optimize: bool = True,
     session: "boto3.Session | None" = None,
     **overrides: Any,
@@ -39,7 +40,7 @@ def load_ingestion(
 
     Args:
         settings: The settings; defaults to those of the environment and ``.env``.
-        limits: Limits for reading a document.
+        limits: Limits for reading a document; the settings for OCR are added.
         optimize: Build missing indexes when the collection is opened. A bulk load is faster without, and calls
             ``ingestion.collection.optimize()`` at its end.
         session: A custom boto3 session.
@@ -66,15 +67,30 @@ def load_ingestion(
 
     close = partial(_close, embedder, store)
     try:
-        info = collection_info(settings.embedstack_collection, embedder, chunker, late=late)
+        name = settings.embedstack_collection
+        language = _collection_language(store, name, settings.collection_language)
+        info = collection_info(name, embedder, chunker, late=late, language=language)
         collection = store.open(info)
         if optimize:
             # Every time, since the process that created the collection may have been killed before it built indexes.
             collection.optimize(only_missing=True)
-        return Ingestion(embedder, collection, chunker, late=late, limits=limits, on_close=close)
+        return Ingestion(embedder, collection, chunker, late=late, limits=_with_ocr(limits, settings), on_close=close)
     except BaseException:
         close()
         raise
+
+
+def _collection_language(store: "VectorStore", name: str, configured: str | None) -> str | None:
+    """An existing collection keeps its language; the configured one applies to a new collection."""
+    try:
+        return store.describe(name).language
+    except CollectionNotFound:
+        return configured
+
+
+def _with_ocr(limits: ReadLimits | None, settings: Settings) -> ReadLimits:
+    limits = limits or ReadLimits()
+    return replace(limits, ocr_languages=settings.ocr_languages) if settings.embedstack_ocr else limits
 
 
 def _close(embedder: "Embedder", store: "VectorStore") -> None:
@@ -114,7 +130,7 @@ def find_tokenizer(settings: Settings, model: "ModelInfo") -> Path:
     """
     if settings.embedstack_tokenizer is not None:
         return settings.embedstack_tokenizer
-    folder = find_model_folder(model.model_id, settings.embedstack_models_dir)
+    folder = find_model_folder(model.model_id, settings.embedstack_models_dir, model.revision)
     # Lambda sets LAMBDA_TASK_ROOT to the folder that a function's package is unpacked to.
     package = os.environ.get("LAMBDA_TASK_ROOT")
     for place in (folder, package):

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-__all__ = ["RESERVED", "Ingested", "Progress"]
-
-#: Names of the metadata that ingestion stores with each chunk; ``context`` is a field of the record.
-RESERVED = frozenset({"source", "position", "document", "headings", "page", "row", "context"})
+__all__ = ["Ingested", "Progress"]
 
 # Passages in one lookup, and records in one write.
 _LOOKUP_BATCH = 128
@@ -33,6 +30,8 @@ _STORE_BATCH = 128
 # Limit for stored headings: S3 Vectors allows 2 KB of filterable metadata, and an S3 key may take half of that.
 _MAX_HEADINGS_BYTES = 480
 _MAX_HEADING_CHARACTERS = 120
+# Limit for stored notes, for the same reason.
+_MAX_NOTES_BYTES = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Ingested:
         unchanged: Number of these chunks that were stored already.
         deleted: Number of deleted records of other versions.
         next_chunk: Position of the chunk to continue at; None if the document is complete.
+        notes: Remarks for users, such as the number of pages without text. They never contain content.
     """
 
     chunks: int
@@ -52,6 +52,7 @@ class Ingested:
     unchanged: int
     deleted: int = 0
     next_chunk: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Progress:
@@ -65,6 +66,7 @@ class Progress:
         content_digest: str,
         metadata: Mapping[str, Any],
         *,
+        notes: tuple[str, ...] = (),
         reconcile_concurrent_versions: bool,
         is_time_up: Callable[[], bool],
     ) -> None:
@@ -76,6 +78,7 @@ class Progress:
             source: The document's key or path.
             content_digest: Digest of the document's content, which identifies the version.
             metadata: Additional metadata of each chunk.
+            notes: Remarks on the document, which are stored with its first chunk.
             reconcile_concurrent_versions: Whether records of other versions may have been stored concurrently.
             is_time_up: Returns whether to stop sending texts.
         """
@@ -84,6 +87,7 @@ class Progress:
         self._source = source
         self._content_digest = content_digest
         self._metadata = metadata
+        self._notes = notes
         self._is_time_up = is_time_up
         self._versions = open_versions(
             collection, source, content_digest, reconcile_concurrent_versions=reconcile_concurrent_versions
@@ -147,7 +151,9 @@ class Progress:
         return place == (self._content_digest, last.position)
 
     def _ingested(self, *, deleted: int = 0, next_chunk: int | None = None) -> Ingested:
-        return Ingested(self._embedded + self._unchanged, self._embedded, self._unchanged, deleted, next_chunk)
+        return Ingested(
+            self._embedded + self._unchanged, self._embedded, self._unchanged, deleted, next_chunk, self._notes
+        )
 
     def _embed(self, passages: "Iterator[Passage]") -> None:
         try:
@@ -214,6 +220,8 @@ class Progress:
             metadata["page"] = chunk.page
         if chunk.row is not None:
             metadata["row"] = chunk.row
+        if chunk.position == 0 and (notes := _stored_notes(self._notes)):
+            metadata["notes"] = notes
         return Record(chunk.id, chunk.text, vector, metadata, content_hash=content_hash)
 
 
@@ -227,4 +235,16 @@ def _stored_headings(headings: tuple[str, ...]) -> list[str]:
         if bytes_left < 0:
             break
         stored.insert(0, truncated)
+    return stored
+
+
+def _stored_notes(notes: tuple[str, ...]) -> list[str]:
+    """The first notes that fit into the limit."""
+    stored: list[str] = []
+    bytes_left = _MAX_NOTES_BYTES
+    for note in notes:
+        bytes_left -= len(note.encode())
+        if bytes_left < 0:
+            break
+        stored.append(note)
     return stored

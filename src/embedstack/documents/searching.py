@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from embedstack.errors import CollectionMismatch, InputError
+from embedstack.stores.base import check_hit_count
+from embedstack.stores.filters import parse_filter
 from embedstack.stores.records import UNFILTERED
 
 if TYPE_CHECKING:
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from embedstack.rerankers import Reranker
     from embedstack.stores import Collection, CollectionInfo, Filter, Hit, Mode
 
-__all__ = ["DocumentHit", "search"]
+__all__ = ["DocumentHit", "needs_vector", "search"]
 
 # Metadata that is available as attributes of a hit, or internal.
 _OWN = ("source", "position", "page", "row", "headings", UNFILTERED)
@@ -25,8 +27,8 @@ class DocumentHit:
     """A chunk found by a search.
 
     Attributes:
-        score: The cosine similarity, or the fused rank of a hybrid search. Hits are ordered by descending score,
-            unless they were reranked.
+        score: The cosine similarity, the BM25 score of a keyword search, or the fused score of a hybrid search. Hits
+            are ordered by descending score, unless they were reranked.
         source: The document's key or path.
         position: The chunk's position in the document, from 0.
         page: Page of the file; None for formats without pages.
@@ -49,7 +51,7 @@ class DocumentHit:
 
 
 def search(  # noqa: PLR0913 - by keyword, each its own concern
-    embedder: "Embedder",
+    embedder: "Embedder | None",
     collection: "Collection",
     text: str,
     k: int = 10,
@@ -60,39 +62,54 @@ def search(  # noqa: PLR0913 - by keyword, each its own concern
     rerank: "Reranker | None" = None,
     candidates: int | None = None,
 ) -> list[DocumentHit]:
-    """The chunks nearest to a query, or the most relevant of these.
+    """The chunks nearest to a query, or with its words, or the most relevant of these.
 
     Args:
-        embedder: An embedder for the collection's model.
+        embedder: An embedder for the collection's model; :func:`needs_vector` says when it may be None.
         collection: A collection of ingested documents.
         text: The query, within the model's token limit.
         k: Maximum number of hits.
         filter: Conditions that hits must match, such as ``{"source": "manual.pdf"}``; see
             :mod:`embedstack.stores.filters`.
         threshold: Minimum similarity.
-        mode: ``approximate``, ``exact`` or ``hybrid``. Hybrid fuses the rankings by vector and by full text.
+        mode: ``approximate``, ``exact``, ``keyword`` or ``hybrid``. Keyword ranks the chunks with words of the query by
+            BM25; hybrid fuses the rankings by vector and by keywords.
         rerank: Orders the nearest chunks by their relevance for the query.
         candidates: Chunks that are reranked; defaults to four times ``k``, and at least 20.
 
     Raises:
+        FilterRefused: The filter, ``k`` or ``threshold`` is invalid.
         InputError: The query is empty or exceeds a model's token limit, or ``candidates`` is less than ``k`` or given
             without a reranker.
         CollectionMismatch: The collection has another model, model revision or prompt for queries.
         EmbedStackError: The embedder, the store or the reranker failed.
     """
+    check_hit_count(k)
     count = _candidate_count(k, rerank, candidates)
     if not text.strip():
         raise InputError("The query is empty. Pass a text to search for.")
-    _require_same_space(collection.info, embedder)
+    vector = None
+    if needs_vector(mode, threshold):
+        if embedder is None:
+            raise InputError(f"A search with mode={mode!r} or a threshold embeds the query. Pass an embedder.")
+        # Before the query is embedded, which may take minutes if the endpoint is scaled to zero.
+        parse_filter(filter)
+        _require_same_space(collection.info, embedder)
+        vector = embedder.embed_query(text)
     hits = collection.search(
-        embedder.embed_query(text), count,
-        filter=filter, threshold=threshold, mode=mode, text=text if mode == "hybrid" else None,
+        vector, count,
+        filter=filter, threshold=threshold, mode=mode, text=text if mode in ("hybrid", "keyword") else None,
     )  # fmt: skip
     nearest = [_document_hit(hit) for hit in hits]
     if rerank is None:
         return nearest
     rankings = rerank.rerank(text, [hit.text for hit in nearest], top_n=k)
     return [replace(nearest[index], rerank_score=score) for index, score in rankings]
+
+
+def needs_vector(mode: "Mode", threshold: float | None) -> bool:
+    """Whether a search embeds the query. A keyword search does so only to compare its hits with a threshold."""
+    return mode != "keyword" or threshold is not None
 
 
 def _require_same_space(info: "CollectionInfo", embedder: "Embedder") -> None:

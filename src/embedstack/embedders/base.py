@@ -10,6 +10,7 @@ from collections.abc import (
     Iterator,
     Mapping,
     Sequence,
+    Set,
 )
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -431,10 +432,10 @@ class Embedder(ModelClient, ABC):
         """Check the texts of a call before the first is sent, and prepare for their results."""
         if isinstance(texts, str):
             raise InputError("embed() takes a list of texts. For one text, call embed([text]) or embed_query(text).")
-        if not hasattr(texts, "__len__"):
-            raise InputError(
-                f"embed() takes a list of texts, not a {type(texts).__name__}. Call embed_stream() for one."
-            )
+        # Sets have no order, and dictionaries and bytes contain other things than texts.
+        if isinstance(texts, (bytes, bytearray, Mapping, Set)) or not hasattr(texts, "__len__"):
+            remedy = "Call embed_stream() for it." if isinstance(texts, Iterator) else "Pass a list."
+            raise InputError(f"embed() takes a list of texts, not {type(texts).__name__}. {remedy}")
         if on_error == "raise":
             self.batcher(kind, context, collect=False).check(texts)
         return ResultCollector(len(texts), self.info.dimensions or 0, on_progress)

@@ -61,7 +61,7 @@ class LocalEmbedder(Embedder):
         settings = settings or load_settings()
         # One request keeps all cores busy, while a second one is prepared.
         super().__init__(model, Limits(settings.embedding_local_batch_size, max_bytes=_MAX_BYTES, concurrency=2))
-        folder = folder or require_model_folder(model.model_id, settings.embedstack_models_dir)
+        folder = folder or require_model_folder(model.model_id, settings.embedstack_models_dir, model.revision)
         self._truncate = truncate
         options: dict[str, Any] = {"model_id": model.model_id}
         self._device = device or settings.embedding_device

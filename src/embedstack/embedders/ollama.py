@@ -164,7 +164,7 @@ class OllamaEmbedder(Embedder):
                     f"Ollama at {self._url} has no model {self._name!r}. Run `ollama pull {self._name}`. ({reason})"
                 )
             case 413:
-                raise PayloadTooLarge(f"The request is too large for Ollama: {reason}")
+                raise PayloadTooLarge(f"The request is too large for Ollama ({reason}). Split the text.")
             case 400 | 422 if "context length" in reason:
                 raise TextTooLong(f"The text is too long for the model: {reason}. Split it, or truncate it.")
             case 400 | 422:

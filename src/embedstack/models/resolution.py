@@ -70,7 +70,8 @@ def _recorded_facts(model_id: str, settings: "Settings") -> ModelInfo:
     if info is None:
         _reject_misspelling(model_id)
         info = ModelInfo(model_id, normalized=None)
-    folder = find_model_folder(model_id, settings.embedstack_models_dir)
+    revision = settings.embedding_model_revision if model_id == settings.embedding_model else None
+    folder = find_model_folder(model_id, settings.embedstack_models_dir, revision)
     facts: dict[str, Any] = read_model_facts(folder) if folder else {}
     info = replace(info, **{**facts, "prompts": {**info.prompts, **facts.get("prompts", {})}})
     # The folder may contain a smaller model of the same name, which was not trained for the catalogue's lengths.

@@ -55,7 +55,7 @@ class LocalReranker(Reranker):
         settings = settings or load_settings()
         # One request keeps all cores busy, while a second one is prepared.
         super().__init__(model, Limits(settings.embedding_local_batch_size, max_bytes=_MAX_BYTES, concurrency=2))
-        folder = folder or require_model_folder(model.model_id, settings.embedstack_models_dir)
+        folder = folder or require_model_folder(model.model_id, settings.embedstack_models_dir, model.revision)
         self._folder = folder.absolute()
         self._options = {"truncate": truncate, "raw_scores": raw_scores}
         # Its threads do not exist in a child, which loads the model again. Finalizing it would wait for them.

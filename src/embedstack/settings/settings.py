@@ -28,6 +28,8 @@ __all__ = [
 _ENV_FILE = Path(".env")
 #: Name of a region, such as us-east-1 or us-gov-west-1.
 _REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
+#: Names of SageMaker's quotas that the local AWS checks.
+_QUOTA_NAME = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+ for endpoint usage|Memory size in MB per serverless endpoint")
 _SECRETS = ("database_url", "embedstack_cache_key")
 #: Texts that are put before others.
 _PREFIXES = ("embedding_document_prompt", "embedding_query_prompt", "embedstack_document_context")
@@ -59,7 +61,7 @@ class _BaseSettings(BaseSettings):
     aws_region: str | None = Field(
         default=None,
         pattern=_REGION,
-        validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region"),
+        validation_alias=AliasChoices("aws_region", "default_aws_region", "aws_default_region", "sagemaker_region"),
     )
     embedstack_models_dir: Path = Path("models")
 
@@ -84,8 +86,8 @@ class Settings(_BaseSettings):
         aws_endpoint_url: Address of AWS; None for AWS itself.
         aws_allowed_regions: Regions that texts may be sent to, separated by commas, ``eu-*`` for all of a geography;
             empty for all regions.
-        embedding_backend: Backend: ``sagemaker``, ``bedrock``, ``ollama``, ``local``, ``fake`` or the
-            name of an entry point.
+        embedding_backend: Backend: ``sagemaker``, ``sagemaker-async``, ``bedrock``, ``ollama``, ``local``, ``fake`` or
+            the name of an entry point.
         embedding_fallbacks: Fallback backends of the same model, separated by commas.
         embedding_dimensions: A shorter vector length that the model was trained for; None for its full length. For a
             model that is not in the catalogue, its full length, which responses are checked against.
@@ -97,7 +99,8 @@ class Settings(_BaseSettings):
         embedding_truncate: Truncate texts that are longer than the model reads instead of rejecting them.
         embedding_concurrency: Requests in flight at the same time.
         embedding_deadline_seconds: Deadline of a call in seconds; None for no deadline.
-        embedding_timeout_seconds: Timeout of each read of a response in seconds; None for the backend's default.
+        embedding_timeout_seconds: Timeout of each read of a response in seconds, and longest wait for a response of an
+            asynchronous endpoint; None for the backend's default.
         embedding_requests_per_second: Requests per second, at most; None for no limit.
         embedding_texts_per_second: Texts per second, at most; None for no limit.
         embedstack_cache_mb: Memory of the vector cache in MB; 0 for no cache.
@@ -140,10 +143,14 @@ class Settings(_BaseSettings):
         database_secret_arn: Secret in Secrets Manager that describes a Postgres server, instead of its address.
         vector_bucket: Vector bucket of S3 Vectors.
         embedstack_collection: Collection of the documents.
+        collection_language: Language of a new collection's texts for keyword search, as an ISO 639-1 code; None for
+            several languages.
         embedstack_chunk_tokens: Tokens of a chunk, at most; None for the number that the model reads.
         embedstack_chunk_overlap: Tokens that a chunk repeats from the previous one, at most.
         embedstack_late_chunking: Compute each chunk's vector with the whole document as context.
         embedstack_document_context: Template of the text put before each chunk; None for no text.
+        embedstack_ocr: Read images and scanned pages of PDF files with Tesseract.
+        ocr_languages: Their languages by Tesseract's names, separated by plus signs.
         embedstack_tokenizer: The served model's ``tokenizer.json``; None uses the one of the model's folder, or of the
             function's package.
     """
@@ -208,10 +215,13 @@ class Settings(_BaseSettings):
     database_secret_arn: str | None = None
     vector_bucket: str | None = None
     embedstack_collection: str = "documents"
+    collection_language: str | None = "en"
     embedstack_chunk_tokens: int | None = Field(default=None, ge=1)
     embedstack_chunk_overlap: int = Field(default=0, ge=0)
     embedstack_late_chunking: bool = False
     embedstack_document_context: str | None = None
+    embedstack_ocr: bool = False
+    ocr_languages: str = Field(default="eng", pattern=r"^[A-Za-z0-9_/]+(\+[A-Za-z0-9_/]+)*$")
     embedstack_tokenizer: Path | None = None
 
     @field_validator("aws_endpoint_url", "ollama_host")
@@ -226,6 +236,15 @@ class Settings(_BaseSettings):
     def _check_prompt(cls, value: str | None) -> str | None:
         if value is not None:
             parse_prompt(value)
+        return value
+
+    @field_validator("collection_language")
+    @classmethod
+    def _check_language(cls, value: str | None) -> str | None:
+        if value in (None, "none"):
+            return None
+        if not re.fullmatch("[a-z]{2}", value):
+            raise ValueError("Write an ISO 639-1 code such as en or de, or none for several languages")
         return value
 
     @field_validator("embedding_model")
@@ -327,6 +346,8 @@ class LocalAwsSettings(_BaseSettings):
         localaws_function_processes: Concurrent processes of Lambda functions, at most.
         localaws_clock_speed: Speed of metrics, alarms and schedules, as a multiple of real time.
         localaws_check_answers: Whether every response is validated against the service's model.
+        localaws_quotas: Service quotas of SageMaker by AWS's name, as a JSON object; None for no limits.
+        localaws_refuse_gpu_instances: Whether endpoints on GPU instance types are refused instead of served on the CPU.
     """
 
     # The default folder may be missing; a configured one must exist.
@@ -336,6 +357,21 @@ class LocalAwsSettings(_BaseSettings):
     localaws_function_processes: int = Field(default=10, ge=1)
     localaws_clock_speed: float = Field(default=1, gt=0)
     localaws_check_answers: bool = False
+    localaws_quotas: str | None = None
+    localaws_refuse_gpu_instances: bool = False
+
+    @field_validator("localaws_quotas")
+    @classmethod
+    def _check_quotas(cls, value: str | None) -> str | None:
+        try:
+            quotas = json.loads(value or "{}")
+        except ValueError as error:
+            raise ValueError("It is not a JSON object of quotas by name") from error
+        if not isinstance(quotas, dict) or any(type(limit) is not int or limit < 0 for limit in quotas.values()):
+            raise ValueError("It is not a JSON object whose values are whole numbers of at least 0")
+        if unknown := [name for name in quotas if not _QUOTA_NAME.fullmatch(name)]:
+            raise ValueError(f"{unknown[0]!r} is not a quota that the local AWS checks")
+        return value
 
     @field_validator("embedstack_models_dir")
     @classmethod

@@ -1,9 +1,10 @@
 """The interface of vector stores and collections, and the checks that all stores share."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, get_args
 
-from embedstack.errors import CollectionReplaced, FilterRefused, ReplacementIncomplete, StoreError
+from embedstack.errors import CollectionReplaced, ConfigurationError, FilterRefused, ReplacementIncomplete, StoreError
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Condition, Filter, parse_filter
 from embedstack.stores.records import Hit, Record, Stored
@@ -15,13 +16,19 @@ __all__ = [
     "Collection",
     "Mode",
     "VectorStore",
+    "check_hit_count",
+    "check_search",
     "parse_required_filter",
     "replaced_error",
     "require_complete",
     "require_own_collection",
 ]
 
-Mode = Literal["approximate", "exact", "hybrid"]
+#: See :meth:`Collection.search`.
+Mode = Literal["approximate", "exact", "hybrid", "keyword"]
+
+#: Maximum number of hits, a limit of S3 Vectors.
+_MAX_HITS = 10_000
 
 _Own = TypeVar("_Own")
 
@@ -63,7 +70,7 @@ class Collection(Protocol):
 
     def search(
         self,
-        vector: "Vector | Sequence[float]",
+        vector: "Vector | Sequence[float] | None",
         k: int = 10,
         *,
         filter: Filter | None = None,  # noqa: A002 - the field's word for it
@@ -72,20 +79,23 @@ class Collection(Protocol):
         text: str | None = None,
         sparse: Mapping[int, float] | None = None,
     ) -> list[Hit]:
-        """The records nearest to a vector, nearest first.
+        """The records nearest to a vector, or with the words of a text, best first.
 
         Args:
-            vector: The query's vector, (dimensions,), from the collection's model and, if set, context.
-            k: Maximum number of hits. Fewer are returned only if fewer records match.
+            vector: The query's vector, (dimensions,), from the collection's model and, if set, context. ``keyword``
+                needs none: the hits then have no similarity.
+            k: Maximum number of hits, 1 to 10,000. Fewer are returned only if fewer records match.
             filter: Conditions that hits must match; see :mod:`embedstack.stores.filters`.
-            threshold: Minimum similarity.
-            mode: ``approximate`` uses the index, ``exact`` compares every record, ``hybrid`` fuses the rankings by
-                vector, full text and sparse vector.
-            text: The query's text, for ``hybrid``.
+            threshold: Minimum similarity; needs a vector.
+            mode: ``approximate`` uses the index of vectors, ``exact`` compares every record, ``keyword`` ranks the
+                records with words of the text by BM25, ``hybrid`` fuses the rankings by vector, keywords and sparse
+                vector.
+            text: The query's text, for ``hybrid`` and ``keyword``.
             sparse: The query's sparse vector, for ``hybrid``.
 
         Raises:
-            FilterRefused: The filter is invalid.
+            FilterRefused: The filter, ``k``, ``threshold`` or ``text`` is invalid.
+            ConfigurationError: The mode does not suit the other arguments, or the store does not support it.
             DimensionMismatch, NonFiniteVector, RecordRefused: The vector does not fit the collection.
         """
 
@@ -173,6 +183,68 @@ class VectorStore(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+
+def check_search(mode: Mode, k: int, *, vector: Any, text: str | None, sparse: Any, threshold: float | None) -> None:
+    """Check the arguments of a search, other than its filter and the values of its vectors.
+
+    Args:
+        mode: See :meth:`Collection.search`, as of the others.
+        k: Maximum number of hits.
+        vector: The vector, or None.
+        text: The text, or None.
+        sparse: The sparse vector, or None.
+        threshold: Minimum similarity, or None.
+
+    Raises:
+        ConfigurationError: The mode is unknown, or does not suit the other arguments.
+        FilterRefused: ``k``, ``threshold`` or ``text`` is invalid.
+    """
+    if mode not in get_args(Mode):
+        raise ConfigurationError(f"Unknown mode {mode!r}. Supported: {', '.join(get_args(Mode))}.")
+    check_hit_count(k)
+    if threshold is not None and (
+        isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not math.isfinite(threshold)
+    ):
+        raise FilterRefused("The threshold must be a finite number. Similarities are between -1 and 1.")
+    if mode == "keyword":
+        _check_keyword_search(vector, text, sparse, threshold)
+    elif vector is None:
+        raise ConfigurationError(f"A search with mode={mode!r} needs a vector. Only mode='keyword' needs none.")
+    elif mode == "hybrid" and text is None and sparse is None:
+        raise ConfigurationError("A hybrid search needs text or sparse. Pass one, or use another mode.")
+    elif mode != "hybrid" and (text is not None or sparse is not None):
+        raise ConfigurationError(f"A search with mode={mode!r} accepts neither text nor sparse. Omit them.")
+    if text is not None:
+        _check_text(text)
+
+
+def check_hit_count(k: int) -> None:
+    """Check the maximum number of hits.
+
+    Raises:
+        FilterRefused: It is not an integer from 1 to 10,000.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= _MAX_HITS:
+        raise FilterRefused(f"k, the number of hits, must be an integer from 1 to {_MAX_HITS}.")
+
+
+def _check_keyword_search(vector: Any, text: str | None, sparse: Any, threshold: float | None) -> None:
+    if text is None or sparse is not None:
+        raise ConfigurationError("A keyword search needs text, and accepts no sparse vector.")
+    if threshold is not None and vector is None:
+        raise ConfigurationError(
+            "The threshold is a minimum similarity. Pass the query's vector, or omit the threshold."
+        )
+
+
+def _check_text(text: str) -> None:
+    if not isinstance(text, str):
+        raise FilterRefused(f"The query's text is a {type(text).__name__}. Pass a string.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise FilterRefused("The query's text is not valid Unicode: it contains a lone surrogate. Remove it.") from None
 
 
 def parse_required_filter(where: Filter) -> tuple[Condition, ...]:

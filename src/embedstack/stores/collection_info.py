@@ -15,7 +15,7 @@ Distance = Literal["cosine", "euclidean"]
 
 # The names that S3 Vectors allows for an index, so that a collection can move from one store to another.
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_TEXT_SEARCH = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_LANGUAGE = re.compile(r"[a-z]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class CollectionInfo:
         context: Kind of the texts (``code``, ``docs``, ``business``); None if each record has its own.
         prompt: Text that is prepended to each text when it is embedded: the model's prompt for documents, and a prefix.
         chunker: Name of the chunking, which changes when documents are cut differently.
-        text_search: Postgres text search configuration for hybrid search; ``simple`` suits every language. None for no
-            full-text index.
+        language: Language of the texts for keyword search, as an ISO 639-1 code such as ``en``; it selects stop words
+            and stemming. None for several languages: words are compared as they are.
         sparse_dimensions: Length of the sparse vectors, 250,002 for BGE-M3; None without sparse vectors.
         query_prompt: Text that is prepended to each query; None if it was not recorded, and is not compared.
     """
@@ -45,7 +45,7 @@ class CollectionInfo:
     context: str | None = None
     prompt: str = ""
     chunker: str | None = None
-    text_search: str | None = "simple"
+    language: str | None = None
     sparse_dimensions: int | None = None
     query_prompt: str | None = None
 
@@ -53,7 +53,7 @@ class CollectionInfo:
         """Validate the values.
 
         Raises:
-            ConfigurationError: A name, dimension or distance is invalid.
+            ConfigurationError: A name, dimension, distance or language is invalid.
         """
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
@@ -64,8 +64,10 @@ class CollectionInfo:
             raise ConfigurationError(f"The collection {self.name} needs vectors of at least one dimension.")
         if self.distance not in ("cosine", "euclidean"):
             raise ConfigurationError(f"Unknown distance {self.distance!r}. Supported: cosine, euclidean.")
-        if self.text_search is not None and not _TEXT_SEARCH.fullmatch(self.text_search):
-            raise ConfigurationError(f"Invalid name of a text search configuration: {self.text_search!r}.")
+        if self.language is not None and not _LANGUAGE.fullmatch(self.language):
+            raise ConfigurationError(
+                f"Invalid language {self.language!r}. Use an ISO 639-1 code such as en or de, or none."
+            )
 
     @classmethod
     def for_model(
@@ -77,6 +79,7 @@ class CollectionInfo:
         prompt: str | None = None,
         query_prompt: str | None = None,
         chunker: str | None = None,
+        language: str | None = None,
     ) -> Self:
         """A collection for a model's vectors.
 
@@ -87,13 +90,14 @@ class CollectionInfo:
             prompt: See the attribute; defaults to the model's prompt for documents.
             query_prompt: See the attribute; defaults to the model's prompt for queries.
             chunker: See the attribute.
+            language: See the attribute.
 
         Raises:
             ConfigurationError: The length of the model's vectors is unknown.
         """
         return cls(
             name, model.model_id, model.require_dimensions(),
-            revision=model.revision, context=context, chunker=chunker,
+            revision=model.revision, context=context, chunker=chunker, language=language,
             prompt=model.prompts.get("document", "") if prompt is None else prompt,
             query_prompt=model.prompts.get("query", "") if query_prompt is None else query_prompt,
         )  # fmt: skip

@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from embedstack.errors import ConfigurationError, EndpointUnavailable, StoreUnavailable
+from embedstack.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import boto3
@@ -43,8 +43,6 @@ def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Sess
         secret = client.call(lambda service: service.get_secret_value(SecretId=arn))
     except (BotoCoreError, ClientError) as error:
         raise client.translate(error) from error
-    except EndpointUnavailable as error:
-        raise StoreUnavailable(f"Secrets Manager cannot be reached. {error}") from error
     return _address(secret.get("SecretString", ""))
 
 

@@ -75,13 +75,15 @@ class Hit:
 
     Attributes:
         record: The record, without its vector.
-        score: Hits are ordered by descending score: the similarity, or the fused rank of a hybrid search.
-        similarity: Cosine similarity, -1 to 1; the negative distance in a euclidean collection.
+        score: Hits are ordered by descending score: the similarity, the BM25 score of a keyword search, or the fused
+            score of a hybrid search.
+        similarity: Cosine similarity, -1 to 1; the negative distance in a euclidean collection; None if the search had
+            no vector.
     """
 
     record: Record
     score: float
-    similarity: float
+    similarity: float | None
 
 
 class Stored(NamedTuple):

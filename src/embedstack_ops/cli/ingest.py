@@ -1,15 +1,15 @@
 """``embedstack ingest``: store documents from files, folders or S3 as vectors."""
 
+import json
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,9 +17,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from embedstack.aws.clients import create_client
+from embedstack.aws.errors import translate_error
 from embedstack.documents.ingest_queue import enqueue_documents
 from embedstack.documents.limits import ReadLimits, display_name
 from embedstack.documents.load import load_ingestion
+from embedstack.documents.metadata import described_document, metadata_file, parse_metadata_file, require_metadata
+from embedstack.documents.s3_objects import S3DocumentReader
 from embedstack.errors import DocumentRefused, EmbedStackError, InputError, RecordRefused
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.checkout import applied_pipeline
@@ -31,13 +34,13 @@ if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
 
 _S3 = "s3://"
-_IN_MEMORY_BYTES = 8 * 1024 * 1024
 
 _EXAMPLES = """\b
 Examples:
   embedstack ingest handbook/
   embedstack ingest report.pdf notes.md --collection notes
   embedstack ingest s3://alex-documents/2025/ --workers 8
+  embedstack ingest invoices/ --metadata team=billing --metadata year=2025
   embedstack ingest s3://alex-pipeline-documents/ --queue applied
 """
 
@@ -74,10 +77,12 @@ class Total:
     refused: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    def add(self, ingested: "Ingested") -> None:
+    def add(self, source: str, ingested: "Ingested") -> None:
         """Count a stored document."""
         self.documents += 1
+        self.notes += [f"{display_name(source)}: {note}" for note in ingested.notes]
         self.chunks += ingested.chunks
         self.embedded += ingested.embedded
 
@@ -89,6 +94,13 @@ class Total:
     "--workers", default=4, show_default=True, type=click.IntRange(1, 64), help="Documents processed concurrently."
 )
 @click.option("--queue", help="Let a pipeline ingest the objects: URL of its queue, or 'applied'.")
+@click.option(
+    "--metadata",
+    "metadata",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Metadata of every document, for filters. Numbers, booleans and lists are written as JSON.  [repeatable]",
+)
 @click.option("--strict", is_flag=True, help="Fail for files of an unsupported type instead of skipping them.")
 @click.option("--region", help="AWS region.  [default: from the environment]")
 @exit_on_error
@@ -98,6 +110,7 @@ def main(
     collection: str | None,
     workers: int,
     queue: str | None,
+    metadata: tuple[str, ...],
     strict: bool,
     region: str | None,
 ) -> None:
@@ -107,6 +120,9 @@ def main(
     is reported with the reason and does not stop the others. In a folder or under a prefix, files of an unsupported
     type, such as images, are counted and skipped.
 
+    A file DOCUMENT.metadata.json beside a document holds its metadata: {"metadataAttributes": {"year": 2025}}. S3
+    objects also have their user-defined metadata and tags. --metadata takes precedence.
+
     Exits with 1 if a document could not be read or stored.
     """
     settings = load_settings(aws_region=region, embedstack_collection=collection)
@@ -114,16 +130,21 @@ def main(
     # A document that is also named explicitly counts as named.
     places = list(dict.fromkeys(sorted(listed, key=lambda place: not place.is_named) if len(sources) > 1 else listed))
     console = Console(highlight=False)
+    given = _parse_metadata(metadata)
     if queue:
+        if given:
+            raise InputError("The pipeline reads metadata from S3. Omit --metadata, or --queue.")
         _enqueue(console, settings, places, queue)
         return
     _require_different(places)
     # The indexes of a new collection are built once, at the end; an existing one updates them with every write.
     with load_ingestion(settings, optimize=False) as ingestion:
-        total = _ingest_all(console, ingestion, settings, places, workers, strict=strict)
+        total = _ingest_all(console, ingestion, settings, places, given, workers, strict=strict)
         ingestion.collection.optimize()
     for problem in (*total.refused, *total.failed):
         console.print(f"  [red]✗[/] {escape(problem)}", soft_wrap=True)
+    for note in sorted(total.notes):
+        console.print(f"  [yellow]![/] {escape(note)}", soft_wrap=True)
     if total.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(total.skipped).most_common())
         console.print(f"  [yellow]-[/] skipped (unsupported type): {escape(kinds)}", soft_wrap=True)
@@ -159,17 +180,26 @@ def _require_different(places: list[Place]) -> None:
 
 
 def _ingest_all(
-    console: Console, ingestion: "Ingestion", settings: "Settings", places: list[Place], workers: int, *, strict: bool
+    console: Console,
+    ingestion: "Ingestion",
+    settings: "Settings",
+    places: list[Place],
+    metadata: dict[str, Any],
+    workers: int,
+    *,
+    strict: bool,
 ) -> Total:
     total = Total()
     waiting = iter(places)
-    client = create_client("s3", settings) if any(place.bucket for place in places) else None
+    is_in_s3 = any(place.bucket for place in places)
+    reader = S3DocumentReader(settings, ReadLimits().max_bytes, max_connections=workers) if is_in_s3 else None
     with progress_bar(console) as progress, ThreadPoolExecutor(workers) as pool:
         task = progress.add_task("documents", total=len(places))
 
         def submit(count: int) -> set[Future[None]]:
             return {
-                pool.submit(_ingest, ingestion, client, place, total, strict=strict) for place in islice(waiting, count)
+                pool.submit(_ingest, ingestion, reader, place, metadata, total, strict=strict)
+                for place in islice(waiting, count)
             }
 
         running = submit(2 * workers)
@@ -182,54 +212,99 @@ def _ingest_all(
     return total
 
 
-def _ingest(ingestion: "Ingestion", client: Any, place: Place, total: Total, *, strict: bool) -> None:
+def _ingest(
+    ingestion: "Ingestion",
+    reader: S3DocumentReader | None,
+    place: Place,
+    metadata: dict[str, Any],
+    total: Total,
+    *,
+    strict: bool,
+) -> None:
     try:
-        with _opened(client, place) as content:
-            total.add(ingestion.ingest(place.source, content))
+        with _opened(reader, place) as (content, own_metadata, notes):
+            ingested = ingestion.ingest(place.source, content, metadata={**own_metadata, **metadata}, notes=notes)
+        total.add(place.source, ingested)
     except (InputError, RecordRefused) as error:
         is_unsupported = isinstance(error, DocumentRefused) and error.reason == "unsupported"
         if is_unsupported and not (strict or place.is_named):
             total.skipped.append(PurePosixPath(place.source).suffix.lower() or "without a suffix")
         else:
             total.refused.append(str(error))
-    except (EmbedStackError, OSError, ClientError, BotoCoreError) as error:
+    except (EmbedStackError, OSError) as error:
         total.failed.append(f"{display_name(place.source)}: {error}")
 
 
 @contextmanager
-def _opened(client: Any, place: Place) -> Iterator[BinaryIO]:
-    limit = ReadLimits().max_bytes
-    if place.size > limit:
-        raise DocumentRefused(
-            f"{display_name(place.source)} has {place.size:,} bytes; the limit is {limit:,}. Split it.",
-            reason="too_large",
-        )
-    if place.file is not None:
+def _opened(
+    reader: S3DocumentReader | None, place: Place
+) -> Iterator[tuple[BinaryIO, Mapping[str, Any], Sequence[str]]]:
+    """A document's content, metadata and notes on its metadata."""
+    if reader is not None and place.bucket is not None:
+        with reader.open(place.bucket, place.source) as s3_object:
+            if s3_object is None:
+                raise InputError(f"{place} was deleted after it was listed. Run the command again.")
+            yield s3_object.content, s3_object.metadata, s3_object.notes
+    elif place.file is not None:
+        limit = ReadLimits().max_bytes
+        if place.size > limit:
+            raise DocumentRefused(
+                f"{display_name(place.source)} has {place.size:,} bytes; the limit is {limit:,}. Split it.",
+                reason="too_large",
+            )
+        described = Path(metadata_file(str(place.file)))
+        attributes = parse_metadata_file(described.read_bytes(), place.source) if described.is_file() else {}
         with place.file.open("rb") as file:
-            yield file
-        return
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as copy:
-        client.download_fileobj(place.bucket, place.source, copy)
-        copy.seek(0)
-        yield cast("BinaryIO", cast("IO[bytes]", copy))
+            yield file, attributes, ()
+
+
+def _parse_metadata(options: tuple[str, ...]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for option in options:
+        name, separator, value = option.partition("=")
+        if not separator:
+            raise InputError(f"--metadata {option[:80]!r} is not NAME=VALUE.")
+        parsed[name] = _parse_value(value)
+    return require_metadata(parsed, "--metadata")
+
+
+def _parse_value(value: str) -> Any:
+    """A number, a boolean or a list written as JSON; otherwise the string itself."""
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return parsed if isinstance(parsed, (int, float, list, str)) else value
 
 
 def _places(source: str, settings: "Settings") -> Iterator[Place]:
     if source.startswith(_S3):
         bucket, _, prefix = source.removeprefix(_S3).partition("/")
-        pages = create_client("s3", settings).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        for page in pages:
-            for listed in page.get("Contents", []):
-                if not listed["Key"].endswith("/"):  # a folder that the S3 console created
-                    yield Place(listed["Key"], listed["Size"], bucket=bucket, is_named=listed["Key"] == prefix)
+        for listed in _list_objects(bucket, prefix, settings):
+            is_folder = listed["Key"].endswith("/")  # created by the S3 console
+            if not is_folder and described_document(listed["Key"]) is None:
+                yield Place(listed["Key"], listed["Size"], bucket=bucket, is_named=listed["Key"] == prefix)
         return
     path = Path(source)
+    document = described_document(path.name)
+    if document is not None and path.is_file():
+        raise InputError(f"{source} is the metadata of {document}. Pass the document; its metadata is read with it.")
     if path.is_dir():
         for file in sorted(path.rglob("*")):
             name = file.relative_to(path)
-            if file.is_file() and not any(part.startswith(".") for part in name.parts):
+            is_hidden = any(part.startswith(".") for part in name.parts)
+            if file.is_file() and not is_hidden and described_document(name.name) is None:
                 yield Place(name.as_posix(), file.stat().st_size, file=file)
     elif path.is_file():
         yield Place(path.name, path.stat().st_size, file=path, is_named=True)
     else:
         raise InputError(f"{source} does not exist. Pass a folder, a file, or s3://bucket/prefix.")
+
+
+def _list_objects(bucket: str, prefix: str, settings: "Settings") -> Iterator[dict[str, Any]]:
+    client = create_client("s3", settings)
+    try:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from page.get("Contents", [])
+    except (BotoCoreError, ClientError) as error:
+        raise translate_error(error, "s3", resource=bucket, region=client.meta.region_name) from error

@@ -36,16 +36,27 @@ def start() -> None:
 
 
 @main.command()
+@click.option("--keep", is_flag=True, help="Keep what is deployed on it for the next start. Default: delete it.")
 @exit_on_error
-def stop() -> None:
+def stop(keep: bool) -> None:
     """Stop the local AWS, its model servers and Postgres.
 
-    Everything deployed on it is lost; Postgres keeps its data in .local/postgres.
+    Everything deployed on it is deleted, also what an earlier stop kept, unless --keep is set. Postgres always keeps
+    its data in .local/postgres.
     """
     if embedded_postgres.stop(STATE / "postgres"):
         click.echo("Stopped Postgres; its data stays in .local/postgres.")
-    remember_local_variables(None)
-    click.echo("Stopped the local AWS." if daemon.stop(STATE) else "The local AWS was not running.")
+    if not keep:
+        remember_local_variables(None)
+    if not daemon.stop(STATE, keep=keep):
+        click.echo("The local AWS was not running.")
+    elif keep:
+        click.echo("Stopped the local AWS. The next start continues with its state.")
+        left_out = daemon.left_out(STATE)
+        if left_out:
+            click.echo(f"Not kept, because it cannot be written: the state of {', '.join(left_out)}.")
+    else:
+        click.echo("Stopped the local AWS.")
     for folder in embedded_postgres.running_folders():
         click.echo(
             f"Another program's Postgres is still running in {folder}. Stop it with: "
@@ -68,6 +79,27 @@ def status(as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("name", required=False)
+@click.option("--limit", default=100, show_default=True, help="Maximum number of messages.")
+@exit_on_error
+def queues(name: str | None, limit: int) -> None:
+    """Print the SQS queues with their messages' counts, or the messages of the queue NAME as JSON lines.
+
+    Reading changes nothing: no message is received, hidden or counted.
+    """
+    running = daemon.find(STATE)
+    if running is None:
+        raise ConfigurationError("The local AWS is not running. Start it: make up")
+    if name is not None:
+        for message in running.messages(name, limit):
+            click.echo(json.dumps(message, ensure_ascii=False))
+        return
+    for queue in running.queues():
+        counts = f"{queue['visible']} visible, {queue['in_flight']} in flight, {queue['delayed']} delayed"
+        click.echo(f"{queue['name']}: {counts} (account {queue['account']}, {queue['region']})")
+
+
+@main.command()
 @exit_on_error
 def env() -> None:
     """Print shell commands that point AWS tools at the local AWS."""
@@ -85,6 +117,6 @@ def env() -> None:
 
 def start_local_aws(config: LocalAwsConfig) -> daemon.RunningLocalAws:
     """Start the local AWS, or return the running one."""
-    if daemon.find(STATE) is None:  # a new one starts without any deployment
+    if daemon.find(STATE) is None and not daemon.has_kept_state(STATE):  # a new one starts without any deployment
         remember_local_variables(None)
     return daemon.start(config, STATE)

@@ -18,6 +18,7 @@ class _Command(NamedTuple):
 #: The subcommands, with the extras of this package that each needs and the line that ``embedstack --help`` prints.
 _COMMANDS = {
     "collections": _Command("collection", "ops,postgres", "List the collections of the vector store, or delete one."),
+    "database": _Command("database", "ops,postgres", "Migrate the Postgres store, or let a role read it."),
     "deploy": _Command("deploy", "ops", "Plan, apply, verify, import and destroy the Terraform root."),
     "golden": _Command("golden", "ops,server", "Compute the vectors that validate compares an endpoint with."),
     "ingest": _Command("ingest", "ops,documents,postgres", "Store documents from files, folders or S3 as vectors."),
@@ -27,7 +28,7 @@ _COMMANDS = {
     "package-model": _Command("package_model", "ops,server", "Package a model for the Hugging Face container."),
     "redrive": _Command("redrive", "ops", "List, resend or delete messages of the dead-letter queue."),
     "reindex": _Command("reindex", "ops,documents,postgres", "Re-embed a collection with another model."),
-    "search": _Command("search", "ops,postgres", "Search documents by meaning."),
+    "search": _Command("search", "ops,postgres", "Search documents by meaning or by keywords."),
     "validate": _Command("validate", "ops", "Check an endpoint's state, vectors and speed."),
 }
 

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
-from embedstack.documents.searching import DocumentHit, search
+from embedstack.documents.searching import DocumentHit, needs_vector, search
 from embedstack.errors import ConfigurationError
 from embedstack.factory import load_embedder
 from embedstack.rerankers import load_reranker
@@ -28,6 +28,7 @@ _EXAMPLES = """\b
 Examples:
   embedstack search "How do I compress data?"
   embedstack search "invoice" -k 3 --filter '{"source": "2025/march.pdf"}' --mode hybrid
+  embedstack search ERR_CONN_42 --mode keyword
   embedstack search "How do I compress data?" --rerank --candidates 50
   embedstack search "How do I compress data?" --function alex-pipeline-search --json
 """
@@ -35,10 +36,10 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("query")
-@click.option("-k", default=5, show_default=True, help="Maximum number of hits.")
+@click.option("-k", type=click.IntRange(min=1), default=5, show_default=True, help="Maximum number of hits.")
 @click.option("--filter", help='Metadata filter as JSON, such as \'{"source": "manual.pdf"}\'.')
 @click.option("--threshold", type=float, help="Minimum similarity, -1 to 1.")
-@click.option("--mode", type=click.Choice(["approximate", "exact", "hybrid"]), default="approximate", show_default=True)
+@click.option("--mode", type=click.Choice(get_args(Mode)), default="approximate", show_default=True)
 @click.option("--rerank", is_flag=True, help="Order the nearest chunks with the reranker (RERANKER_ENDPOINT, …).")
 @click.option("--candidates", type=click.IntRange(min=1), help="Chunks to rerank.  [default: 4 times k, at least 20]")
 @click.option("--collection", help="Collection.  [default: EMBEDSTACK_COLLECTION]")
@@ -50,7 +51,7 @@ Examples:
 def main(
     query: str, collection: str | None, function: str | None, region: str | None, as_json: bool, **conditions: Any
 ) -> None:
-    """Print the chunks that are closest in meaning to QUERY, with their sources."""
+    """Print the chunks that are closest in meaning to QUERY, or contain its words, with their sources."""
     settings = load_settings(aws_region=region, embedstack_collection=collection)
     if conditions["candidates"] is not None and not conditions["rerank"]:
         raise ConfigurationError("--candidates is the number of chunks to rerank. Add --rerank.")
@@ -74,7 +75,9 @@ def search_store(settings: Settings, request: dict[str, Any]) -> list[dict[str, 
         request: ``query`` and optionally ``k``, ``filter``, ``threshold``, ``mode``, ``rerank`` and ``candidates``.
     """
     with ExitStack() as stack:
-        embedder = stack.enter_context(load_embedder(settings))
+        mode = cast("Mode", request.get("mode") or "approximate")
+        is_embedded = needs_vector(mode, request.get("threshold"))
+        embedder = stack.enter_context(load_embedder(settings)) if is_embedded else None
         reranker = stack.enter_context(load_reranker(settings)) if request.get("rerank") else None
         store = stack.enter_context(load_store(settings))
         collection = store.open(store.describe(settings.embedstack_collection), create=False)
@@ -85,7 +88,7 @@ def search_store(settings: Settings, request: dict[str, Any]) -> list[dict[str, 
             request.get("k") or 5,
             filter=request.get("filter"),
             threshold=request.get("threshold"),
-            mode=cast("Mode", request.get("mode") or "approximate"),
+            mode=mode,
             rerank=reranker,
             candidates=request.get("candidates"),
         )

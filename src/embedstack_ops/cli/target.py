@@ -231,7 +231,7 @@ def _local_aws_named(settings: Settings, *, must_answer: bool) -> dict[str, str]
         return None
     try:
         from localaws.config import LocalAwsConfig  # noqa: PLC0415 - only a checkout has the local AWS
-        from localaws.core.health import HEALTH_PATH  # noqa: PLC0415
+        from localaws.core.paths import HEALTH_PATH  # noqa: PLC0415
     except ModuleNotFoundError:
         return None
     try:
@@ -286,10 +286,8 @@ def _choose_account(settings: Settings, region: str | None) -> Target:
         )
         url = client.meta.endpoint_url
         account_id = client.get_caller_identity()["Account"]
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, EOFError, OSError, ValueError) as error:
         problem = str(translate_error(error, "sts"))
-    except ValueError as error:  # botocore's for an invalid address
-        problem = str(error)
     is_here = url is not None and is_loopback(url)
     if os.environ.get("TF_WORKSPACE") == LOCAL_WORKSPACE and not is_here:
         raise ConfigurationError(

@@ -1,4 +1,6 @@
-"""Runs Terraform, with the AWS provider from the registry or from a filesystem mirror.
+"""Runs Terraform or OpenTofu, with the AWS provider from the registry or from a filesystem mirror.
+
+The environment variable TF names the program, such as ``tofu``; it defaults to ``terraform``.
 
 python-terraform builds the command lines. This module runs them, because python-terraform does not forward interrupts
 and its ``apply`` and ``destroy`` date from Terraform 0.11.
@@ -28,9 +30,6 @@ from embedstack.errors import ConfigurationError, EmbedStackError
 
 __all__ = ["Plan", "TerraformFailed", "TerraformRoot", "plugin_dir"]
 
-_REGISTRY = "registry.terraform.io"
-_PROVIDER = Path(_REGISTRY, "hashicorp", "aws")
-_INSTALL = "https://developer.hashicorp.com/terraform/install"
 _NO_CHANGES = 0
 _CHANGES = 2
 #: How long a command waits for the state lock, which another machine may hold.
@@ -40,6 +39,37 @@ _INTERRUPT_SECONDS = 300
 _LOCK_POLL_SECONDS = 0.1
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """The program that runs: Terraform, or OpenTofu, which has the same commands and a registry of its own."""
+
+    command: str
+
+    @property
+    def title(self) -> str:
+        return "OpenTofu" if self._is_tofu else "Terraform"
+
+    @property
+    def install(self) -> str:
+        return (
+            "https://opentofu.org/docs/intro/install/"
+            if self._is_tofu
+            else "https://developer.hashicorp.com/terraform/install"
+        )
+
+    @property
+    def registry(self) -> str:
+        return "registry.opentofu.org" if self._is_tofu else "registry.terraform.io"
+
+    @property
+    def _is_tofu(self) -> bool:
+        return "tofu" in Path(self.command).name
+
+
+def _program() -> _Program:
+    return _Program(os.environ.get("TF") or "terraform")
 
 
 class TerraformFailed(EmbedStackError):
@@ -70,7 +100,7 @@ class Plan:
 class TerraformRoot:
     """A root module and its variables.
 
-    The environment determines the target (``AWS_*``) and the workspace (``TF_WORKSPACE``).
+    The environment determines the program (``TF``), the target (``AWS_*``) and the workspace (``TF_WORKSPACE``).
     """
 
     def __init__(self, folder: Path, var_file: Path | None = None) -> None:
@@ -81,25 +111,39 @@ class TerraformRoot:
             var_file: Variables file; defaults to Terraform's own (``terraform.tfvars``).
         """
         self.folder = folder.resolve()
+        self._program = _program()
         # python-terraform reads the state file immediately and fails while another command writes it: name none.
-        self._terraform = Terraform(working_dir=str(self.folder), state="not-read-here.tfstate")
+        self._terraform = Terraform(
+            working_dir=str(self.folder),
+            state="not-read-here.tfstate",
+            terraform_bin_path=self._program.command,
+        )
         self.var_file = var_file.resolve() if var_file else None
         # Terraform inherits it, so that the lock is held until Terraform ends, even if this process is killed.
         self._lock: tuple[int, ...] = ()
 
+    @property
+    def command(self) -> str:
+        """The program that runs, such as ``terraform``."""
+        return self._program.command
+
     def check_version(self) -> str:
-        """The version of the installed Terraform.
+        """The version of the installed program.
 
         Raises:
             ConfigurationError: Terraform is missing, too old for the root module, or another program.
         """
+        # OpenTofu prints its own version under the same name.
         document = self._json("version")
         installed = document.get("terraform_version")
         if not isinstance(installed, str):
-            raise ConfigurationError(_not_terraform())
+            raise ConfigurationError(_not_terraform(self._program))
         required = re.search(r'required_version\s*=\s*">=\s*([\d.]+)', (self.folder / "versions.tf").read_text())
         if required and _numbers(installed) < _numbers(required[1]):
-            raise ConfigurationError(f"Terraform {installed} is too old: {required[1]} is needed. Get it at {_INSTALL}")
+            raise ConfigurationError(
+                f"{self._program.title} {installed} is too old: {required[1]} is needed. Get it at "
+                f"{self._program.install}"
+            )
         return installed
 
     @contextlib.contextmanager
@@ -139,7 +183,7 @@ class TerraformRoot:
         self.check_version()
         mirror = plugin_dir()
         # Terraform's own configuration may name a mirror too.
-        sources = [None, mirror] if mirror is None or _registry_answers() else [mirror, None]
+        sources = [None, mirror] if mirror is None or _registry_answers(self._program) else [mirror, None]
         failure: TerraformFailed | None = None
         for source in dict.fromkeys(sources):
             options: dict[str, Any] = {"reconfigure": IsFlagged if reconfigure else None, "plugin_dir": source}
@@ -151,7 +195,7 @@ class TerraformRoot:
                 failure = failure or error
             else:
                 return
-        raise ConfigurationError(_no_provider(mirror) + f"\n{failure}") from failure
+        raise ConfigurationError(_no_provider(self._program, mirror) + f"\n{failure}") from failure
 
     def plan(self, file: Path, *, replace: Sequence[str] = ()) -> Plan:
         """Create and save a plan.
@@ -276,7 +320,7 @@ class TerraformRoot:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise ConfigurationError(_not_terraform())
+            raise ConfigurationError(_not_terraform(self._program))
         return document
 
     def _run(
@@ -293,10 +337,14 @@ class TerraformRoot:
                 text=True, encoding="utf-8", errors="replace", start_new_session=True, pass_fds=self._lock,
             )  # fmt: skip
         except FileNotFoundError:
-            raise ConfigurationError(f"Terraform is not installed, or not on the PATH. Get it at {_INSTALL}") from None
+            raise ConfigurationError(
+                f"{self._program.command} is not installed, or not on the PATH. Get {self._program.title} at "
+                f"{self._program.install}"
+            ) from None
         except OSError as error:
             raise ConfigurationError(
-                f"Terraform cannot be run ({shutil.which('terraform')}: {error.strerror}). Get it at {_INSTALL}"
+                f"{self._program.title} cannot be run ({shutil.which(self._program.command)}: {error.strerror}). Get "
+                f"it at {self._program.install}"
             ) from error
         try:
             output, errors = process.communicate()
@@ -305,7 +353,8 @@ class TerraformRoot:
             raise
         self._returncode = process.returncode
         if self._returncode not in success:
-            raise TerraformFailed(_failure(command, self.folder, None if show else _plain(errors or output)))
+            text = None if show else _plain(errors or output)
+            raise TerraformFailed(_failure(self._program, command, self.folder, text))
         return _plain(output or "")
 
 
@@ -317,37 +366,38 @@ def _interrupt(process: "subprocess.Popen[str]") -> None:
         process.communicate(timeout=_INTERRUPT_SECONDS)
 
 
-def _failure(command: str, folder: Path, text: str | None) -> str:
-    failed = f"`terraform {command.split(maxsplit=1)[0]}` in {folder} failed"
+def _failure(program: _Program, command: str, folder: Path, text: str | None) -> str:
+    failed = f"`{Path(program.command).name} {command.split(maxsplit=1)[0]}` in {folder} failed"
     if text is None:
-        return f"{failed}; Terraform's message is above."
+        return f"{failed}; its message is above."
     if "Error acquiring the state lock" in text:
         return (
-            f"{failed}: the state is locked by another Terraform command, or by one that was killed. Wait "
-            f"until the other command ends. If none is running: `terraform -chdir={folder} force-unlock ID`, with the "
-            f"ID below.\n{text}"
+            f"{failed}: the state is locked by another {program.title} command, or by one that was killed. Wait "
+            f"until the other command ends. If none is running: `{program.command} -chdir={folder} force-unlock ID`, "
+            f"with the ID below.\n{text}"
         )
     return f"{failed}:\n{text}"
 
 
-def _not_terraform() -> str:
+def _not_terraform(program: _Program) -> str:
     return (
-        f"{shutil.which('terraform')} did not print Terraform's JSON: it is older than Terraform 1.9, another program, "
-        f"or a wrapper that adds output. Put Terraform first on the PATH. Get it at {_INSTALL}"
+        f"{shutil.which(program.command)} did not print {program.title}'s JSON: it is older than {program.title} 1.9, "
+        f"another program, or a wrapper that adds output. Put {program.title} first on the PATH. Get it at "
+        f"{program.install}"
     )
 
 
-def _no_provider(mirror: Path | None) -> str:
+def _no_provider(program: _Program, mirror: Path | None) -> str:
     if mirror is None:
         reason = (
             "this machine has no filesystem mirror of it. Create one in "
-            f"{_mirror_roots()[0]} with `terraform providers mirror` on a machine that has access."
+            f"{_mirror_roots()[0]} with `{program.command} providers mirror` on a machine that has access."
         )
     else:
         reason = f"the mirror {mirror} has no version of it for this configuration and machine."
     return (
-        f"Terraform's AWS provider is not available: {_REGISTRY} cannot be reached (HTTPS_PROXY is used if set), and "
-        f"{reason}"
+        f"The AWS provider of {program.title} is not available: {program.registry} cannot be reached (HTTPS_PROXY is "
+        f"used if set), and {reason}"
     )
 
 
@@ -399,7 +449,8 @@ def plugin_dir() -> Path | None:
 
     Searches Terraform's own locations and the folders directly under /opt, where machine images often keep one.
     """
-    return next((root for root in _mirror_roots() if (root / _PROVIDER).is_dir()), None)
+    provider = Path(_program().registry, "hashicorp", "aws")
+    return next((root for root in _mirror_roots() if (root / provider).is_dir()), None)
 
 
 def _mirror_roots() -> list[Path]:
@@ -410,6 +461,7 @@ def _mirror_roots() -> list[Path]:
         home / ".terraform.d/plugins",
         home / "Library/Application Support/io.terraform/plugins",
         data_home / "terraform/plugins",
+        data_home / "opentofu/plugins",
         Path("/usr/local/share/terraform/plugins"),
         Path("/usr/share/terraform/plugins"),
         *([Path(cache)] if cache else []),
@@ -417,11 +469,11 @@ def _mirror_roots() -> list[Path]:
     ]
 
 
-def _registry_answers() -> bool:
+def _registry_answers(program: _Program) -> bool:
     """Whether the registry can be reached, through the proxy if one is set."""
     try:
         # Terraform's own first request to a registry.
-        with urllib.request.urlopen(f"https://{_REGISTRY}/.well-known/terraform.json", timeout=3):
+        with urllib.request.urlopen(f"https://{program.registry}/.well-known/terraform.json", timeout=3):
             return True
     except (OSError, ValueError, http.client.HTTPException):
         return False

@@ -112,7 +112,8 @@ class Encoder:
                 stores and multiplies weights as 8-bit integers, which takes less memory and makes vectors slightly
                 less accurate.
             device: Torch device such as ``cuda``, on which sentence-transformers runs the model. With None or ``cpu``,
-                :class:`OpenVinoEngine` runs the model if it supports the architecture.
+                :class:`OpenVinoEngine` runs the model if it supports the architecture. ``auto`` is ``cuda`` on a
+                machine with a GPU for which torch is installed, otherwise ``cpu``.
             batch_size: Texts of 256 tokens per batch of sentence-transformers; ignored by :class:`OpenVinoEngine`.
 
         Raises:
@@ -123,6 +124,8 @@ class Encoder:
             manifest.verify()
             model_id = model_id or manifest.model_id
             precision = manifest.precision if precision == "auto" else precision
+        if device == "auto":
+            device = "cuda" if _has_gpu() else "cpu"
         if device not in (None, "cpu"):
             return cls._of_torch(folder, model_id, precision, device, batch_size)
         try:
@@ -385,3 +388,11 @@ def unit_rows(vectors: "Vectors") -> "Vectors":
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))  # takes a third of the time of linalg.norm for one row
     scaled: Vectors = vectors / np.maximum(lengths, _TINY)[:, np.newaxis]
     return scaled
+
+
+def _has_gpu() -> bool:
+    try:
+        import torch  # noqa: PLC0415 - slow import of an optional extra
+    except ImportError:
+        return False
+    return bool(torch.cuda.is_available())

@@ -25,7 +25,7 @@ def load_model(
         folder: The model's folder.
         model_id: Name to report; defaults to the folder's own.
         precision: As for :meth:`Encoder.load`.
-        device: ``cpu``, or the torch device of an embedding model; see :meth:`Encoder.load`.
+        device: ``cpu``, ``auto``, or the torch device of an embedding model; see :meth:`Encoder.load`.
 
     Raises:
         ConfigurationError: The model is not supported, a file of a package is missing or damaged, or the processor or
@@ -35,6 +35,6 @@ def load_model(
     kind = manifest.kind if manifest else model_kind(folder)
     if kind != "reranker":
         return Encoder.load(folder, model_id=model_id, precision=precision, device=device)
-    if device != "cpu":
+    if device not in ("auto", "cpu"):
         raise ConfigurationError(f"{folder} is a cross-encoder, which cannot run on {device}. Use the device cpu.")
     return CrossEncoder.load(folder, model_id=model_id, precision=precision)

@@ -7,6 +7,7 @@ from embedstack.errors import ConfigurationError
 from embedstack.models.json_files import read_json, read_object
 from embedstack.models.model_folder import POOLING_MODES, pooling_modes
 from embedstack.models.model_info import Pooling
+from embedstack_server.model.architectures.config_file import UnsupportedArchitecture
 from embedstack_server.model.weights import weights_file
 
 __all__ = ["DenseModule", "SentenceModules", "listed_modules"]
@@ -55,7 +56,8 @@ class SentenceModules:
         """Read ``modules.json`` and the configuration of each module that it names.
 
         Raises:
-            ConfigurationError: A file is unreadable, or a module or the order of modules is not supported.
+            ConfigurationError: A file is unreadable.
+            UnsupportedArchitecture: A module or the order of modules is not supported.
         """
         pooling: Pooling | None = None
         dense: list[DenseModule] = []
@@ -71,7 +73,7 @@ class SentenceModules:
                 case "Normalize" if pooling is not None:
                     normalize = True
                 case _:
-                    raise ConfigurationError(
+                    raise UnsupportedArchitecture(
                         f"{path}: the module {kind} is not supported in position {position} of modules.json. "
                         "Supported are Transformer, Pooling, any number of Dense, and Normalize, in this order."
                     )
@@ -103,7 +105,7 @@ def _read_pooling(path: Path) -> tuple[Pooling, bool]:
     chosen = pooling_modes(config)
     if len(chosen) != 1 or chosen[0] not in _POOLING_MODES:
         supported = ", ".join(sorted(set(_POOLING_MODES.values())))
-        raise ConfigurationError(f"{path}: pooling {chosen or 'none'} is not supported, only one of {supported}.")
+        raise UnsupportedArchitecture(f"{path}: pooling {chosen or 'none'} is not supported, only one of {supported}.")
     return _POOLING_MODES[chosen[0]], config.get("include_prompt") is not False
 
 
@@ -112,12 +114,12 @@ def _read_dense(folder: Path, in_features: int) -> DenseModule:
     config = read_object(path)
     activation = str(config.get("activation_function") or "Identity").rpartition(".")[2]
     if activation not in _ACTIVATIONS:
-        raise ConfigurationError(
+        raise UnsupportedArchitecture(
             f"{path}: the activation {activation} is not supported. Supported are {', '.join(_ACTIVATIONS)}."
         )
     keys = {config.get("module_input_name"), config.get("module_output_name")}
     if config.get("use_residual") or not keys <= {None, "sentence_embedding"}:
-        raise ConfigurationError(
+        raise UnsupportedArchitecture(
             f"{path}: Dense modules with a residual, or with another input or output than sentence_embedding, are not "
             "supported."
         )

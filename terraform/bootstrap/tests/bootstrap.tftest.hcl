@@ -10,7 +10,7 @@ mock_provider "aws" {
     defaults = { partition = "aws" }
   }
   mock_data "aws_region" {
-    defaults = { id = "us-east-1" }
+    defaults = { endpoint = "ec2.us-east-1.amazonaws.com" }
   }
   mock_resource "aws_iam_openid_connect_provider" {
     defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
@@ -200,7 +200,7 @@ run "permissions_of_the_roles" {
           Sid      = "MakeBoundedRoles"
           Effect   = "Allow"
           Action   = ["iam:CreateRole", "iam:PutRolePermissionsBoundary"]
-          Resource = "arn:aws:iam::123456789012:role/alex-*"
+          Resource = "arn:aws:iam::123456789012:role/embedstack/alex/*"
           Condition = {
             StringEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" }
           }
@@ -220,7 +220,7 @@ run "permissions_of_the_roles" {
           Sid       = "PassRolesToSageMaker"
           Effect    = "Allow"
           Action    = "iam:PassRole"
-          Resource  = "arn:aws:iam::123456789012:role/alex-*"
+          Resource  = "arn:aws:iam::123456789012:role/embedstack/alex/*"
           Condition = { StringEquals = { "iam:PassedToService" = "sagemaker.amazonaws.com" } }
         },
       ]
@@ -229,13 +229,14 @@ run "permissions_of_the_roles" {
   }
   assert {
     condition = (
-      [
+      distinct(flatten([
         for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
-        statement.Resource if statement.Effect == "Deny"
-      ] ==
-      ["arn:aws:iam::123456789012:role/alex-github-*"]
+        statement.Resource
+        if strcontains(jsonencode(statement.Action), "\"iam:") && statement.Sid != "MakeServicesRoles"
+      ])) ==
+      tolist(["arn:aws:iam::123456789012:role/embedstack/alex/*"])
     )
-    error_message = "An apply must not be able to widen its own access."
+    error_message = "An apply must change only roles in the path that no other role has."
   }
   assert {
     condition = (
@@ -243,111 +244,41 @@ run "permissions_of_the_roles" {
         for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
         statement.Sid if statement.Resource == "*" && statement.Effect == "Allow"
       ]) ==
-      tolist(["MakeAnomalies", "MakeKeys", "ReadWhatIamCannotNarrow", "Unsubscribe"])
+      tolist(["MakeAnomalies", "ReadWhatIamCannotNarrow", "Unsubscribe"])
     )
     error_message = "Only these actions may have the resource \"*\"."
   }
   assert {
+    condition = !anytrue([
+      for statement in jsondecode(aws_iam_role_policy.apply.policy).Statement :
+      anytrue([for action in flatten([statement.Action]) : can(regex("^kms:(Create|Tag|Untag|Put|Schedule)", action))])
+    ])
+    error_message = "An apply must not create keys, which requires tagging any."
+  }
+  assert {
     condition = (
       [
         for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
-        statement
-        if contains(statement.Action, "iam:CreateRole") && statement.Effect == "Deny" && can(statement.Condition)
+        statement.Sid if statement.Effect == "Deny"
       ] ==
       [
-        {
-          Sid    = "ChangeBoundedRolesOnly"
-          Effect = "Deny"
-          Action = [
-            "iam:AttachRolePolicy",
-            "iam:CreateRole",
-            "iam:DeleteRolePolicy",
-            "iam:DetachRolePolicy",
-            "iam:PutRolePermissionsBoundary",
-            "iam:PutRolePolicy",
-          ]
-          Resource = "*"
-          Condition = {
-            StringNotEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" }
-          }
-        },
+        "ChangeBoundedRolesOnly",
+        "PassRolesToTheseServicesOnly",
+        "NotifyByAlarmsOnly",
+        "LeaveTheStateBucketAlone",
+        "KeepTheBoundary",
       ]
     )
+    error_message = "The boundary must deny what would leave it."
+  }
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
+      statement.Condition == {
+        StringNotEquals = { "iam:PermissionsBoundary" = "arn:aws:iam::123456789012:policy/alex-boundary" }
+      } if statement.Sid == "ChangeBoundedRolesOnly"
+    ])
     error_message = "A role with the boundary may create and change only roles with it."
-  }
-  assert {
-    condition = (
-      [
-        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
-        statement if try(statement.Resource, "") == "arn:aws:iam::123456789012:role/alex-github-*"
-      ] ==
-      [
-        {
-          Sid    = "LeaveRolesOfGitHubAlone"
-          Effect = "Deny"
-          Action = [
-            "iam:AttachRolePolicy",
-            "iam:CreateRole",
-            "iam:DeleteRole*",
-            "iam:DetachRolePolicy",
-            "iam:PassRole",
-            "iam:PutRole*",
-            "iam:TagRole",
-            "iam:UntagRole",
-            "iam:UpdateAssumeRolePolicy",
-            "iam:UpdateRole*",
-          ]
-          Resource = "arn:aws:iam::123456789012:role/alex-github-*"
-        },
-      ]
-    )
-    error_message = "A role under the boundary must not change the roles that GitHub assumes."
-  }
-  assert {
-    condition = (
-      [
-        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
-        statement if contains(statement.Action, "iam:SetDefaultPolicyVersion")
-      ] ==
-      [
-        {
-          Sid    = "LeaveTheBoundaryAlone"
-          Effect = "Deny"
-          Action = [
-            "iam:CreatePolicyVersion",
-            "iam:DeletePolicy",
-            "iam:DeletePolicyVersion",
-            "iam:DeleteRolePermissionsBoundary",
-            "iam:SetDefaultPolicyVersion",
-          ]
-          Resource = "*"
-        },
-      ]
-    )
-    error_message = "The roles must not change or remove the boundary."
-  }
-  assert {
-    condition = (
-      [
-        for statement in jsondecode(aws_iam_policy.boundary.policy).Statement :
-        statement if can(statement.NotResource)
-      ] ==
-      [
-        {
-          Sid    = "StayInTheProject"
-          Effect = "Deny"
-          Action = ["cloudformation:*Stack", "iam:*", "lambda:*Function*", "lambda:*Permission", "secretsmanager:*"]
-          NotResource = [
-            "arn:aws:cloudformation:*:123456789012:stack/alex-*",
-            "arn:aws:iam::123456789012:role/alex-*",
-            "arn:aws:iam::123456789012:role/aws-service-role/*",
-            "arn:aws:lambda:*:123456789012:function:alex-*",
-            "arn:aws:secretsmanager:*:123456789012:secret:rds!cluster-*",
-          ]
-        },
-      ]
-    )
-    error_message = "Roles, stacks, functions and secrets of other projects must be denied."
   }
   assert {
     condition = alltrue(flatten([
@@ -400,11 +331,61 @@ run "permissions_of_the_roles" {
     condition = (
       !strcontains(aws_iam_policy.boundary.policy, "\"*:*\"") &&
       !contains(
-        flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : statement.Action]),
+        flatten([for statement in jsondecode(aws_iam_policy.boundary.policy).Statement : try(statement.Action, [])]),
         "*",
       )
     )
     error_message = "The boundary must not allow everything."
+  }
+}
+
+run "repository_with_ids" {
+  command = plan
+
+  variables {
+    repository = "example@1234/embeddings@5678"
+  }
+
+  assert {
+    condition = (
+      local._subjects ==
+      {
+        apply = ["repo:example@1234/embeddings@5678:environment:production"]
+        plan = [
+          "repo:example@1234/embeddings@5678:pull_request",
+          "repo:example@1234/embeddings@5678:ref:refs/heads/main",
+        ]
+      }
+    )
+    error_message = "Somebody else can register the name: only the ids identify the repository."
+  }
+}
+
+run "repository_that_changes_to_ids" {
+  command = plan
+
+  variables {
+    repository            = "example@1234/embeddings@5678"
+    trust_repository_name = true
+  }
+
+  assert {
+    condition = (
+      local._subjects["apply"] ==
+      [
+        "repo:example@1234/embeddings@5678:environment:production",
+        "repo:example/embeddings:environment:production",
+      ]
+    )
+    error_message = "Both forms must be trusted, each exactly."
+  }
+  assert {
+    condition = alltrue([
+      for role in aws_iam_role.github :
+      keys(jsondecode(role.assume_role_policy).Statement[0].Condition) == ["StringEquals"] &&
+      !strcontains(role.assume_role_policy, "*")
+    ])
+    error_message = "A pattern could match the repository of another owner."
   }
 }
 
@@ -481,6 +462,66 @@ run "longest_name" {
   }
 }
 
+run "repository_with_ids_of_any_owner" {
+  command = plan
+
+  variables {
+    repository = "example@*/embeddings@*"
+  }
+
+  expect_failures = [var.repository]
+}
+
+run "repository_with_one_id" {
+  command = plan
+
+  variables {
+    repository = "example@1234/embeddings"
+  }
+
+  expect_failures = [var.repository]
+}
+
+run "name_without_ids_trusted_twice" {
+  command = plan
+
+  variables {
+    trust_repository_name = true
+  }
+
+  expect_failures = [var.trust_repository_name]
+}
+
+run "shared_arn_with_a_pattern" {
+  command = plan
+
+  variables {
+    shared_arns = ["arn:aws:s3:::*"]
+  }
+
+  expect_failures = [var.shared_arns]
+}
+
+run "shared_arn_of_a_role" {
+  command = plan
+
+  variables {
+    shared_arns = ["arn:aws:iam::123456789012:role/admin"]
+  }
+
+  expect_failures = [var.shared_arns]
+}
+
+run "more_shared_arns_than_a_policy_holds" {
+  command = plan
+
+  variables {
+    shared_arns = [for number in range(20) : "arn:aws:s3:::a-bucket-with-a-long-name-${number}"]
+  }
+
+  expect_failures = [aws_iam_policy.boundary]
+}
+
 run "repository_with_a_pattern" {
   command = plan
 
@@ -519,6 +560,16 @@ run "any_environment" {
   }
 
   expect_failures = [var.github_environment]
+}
+
+run "name_that_aws_uses" {
+  command = plan
+
+  variables {
+    name = "aws-cloudtrail"
+  }
+
+  expect_failures = [var.name]
 }
 
 run "name_with_capitals" {

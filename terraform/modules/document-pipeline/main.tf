@@ -16,7 +16,8 @@ locals {
 
   _account   = data.aws_caller_identity.current.account_id
   _partition = data.aws_partition.current.partition
-  _region    = data.aws_region.current.id
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
 
   # A fifth of the endpoint's concurrency is reserved for searches, and ingestion uses the rest: the endpoint would
   # throttle more functions.

@@ -55,7 +55,7 @@ locals {
     {
       Sid      = "ReadDocuments"
       Effect   = "Allow"
-      Action   = "s3:GetObject"
+      Action   = ["s3:GetObject", "s3:GetObjectTagging"]
       Resource = "${local._bucket_arn}/${var.bucket.prefix == null ? "" : var.bucket.prefix}*"
     },
     {
@@ -115,6 +115,7 @@ resource "aws_iam_role" "functions" {
 
   name                 = "${var.name}-${each.key}"
   description          = "Assumed by the function ${var.name}-${each.key}"
+  path                 = var.role_path
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 

@@ -240,6 +240,18 @@ variable "reranker" {
   default = null
 }
 
+variable "role_path" {
+  description = "Path of the functions' roles, such as /embeddings/."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9._+=,@-]+/)*$", var.role_path))
+    error_message = "role_path must begin and end with a slash, such as /embeddings/, or be a single one."
+  }
+}
+
 variable "tags" {
   description = "Tags for every resource, in addition to the provider's default_tags."
   type        = map(string)

@@ -7,7 +7,8 @@ data "aws_region" "current" {}
 locals {
   _account   = data.aws_caller_identity.current.account_id
   _partition = data.aws_partition.current.partition
-  _region    = data.aws_region.current.id
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
 
   _artifact = try(regex("^s3://(?P<bucket>[^/]+)/(?P<key>.+)$", var.artifact), { bucket = "", key = "" })
   _image = try(
@@ -32,7 +33,7 @@ locals {
 
   # Composed rather than read from the role: a plan shows every name that depends on it, and a role that was deleted
   # outside Terraform is created again without replacing the model.
-  arn = "arn:${local._partition}:iam::${local._account}:role/${var.name}"
+  arn = "arn:${local._partition}:iam::${local._account}:role${var.role_path}${var.name}"
 
   _statements = concat(
     [
@@ -109,6 +110,7 @@ locals {
 resource "aws_iam_role" "embeddings" {
   name                 = var.name
   description          = "Assumed by SageMaker to run the endpoint ${var.endpoint_name}"
+  path                 = var.role_path
   permissions_boundary = var.permissions_boundary
   tags                 = var.tags
 

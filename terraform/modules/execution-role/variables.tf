@@ -70,6 +70,18 @@ variable "permissions_boundary" {
   }
 }
 
+variable "role_path" {
+  description = "Path of the role, such as /embeddings/."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([A-Za-z0-9._+=,@-]+/)*$", var.role_path))
+    error_message = "role_path must begin and end with a slash, such as /embeddings/, or be a single one."
+  }
+}
+
 variable "storage" {
   description = "S3 prefixes, SNS topics and KMS key that the endpoint uses besides its model."
   type = object({

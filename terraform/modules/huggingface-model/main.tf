@@ -26,10 +26,10 @@ data "aws_sagemaker_prebuilt_ecr_image" "container" {
 
   lifecycle {
     precondition {
-      condition = contains(module.container_images.regions, data.aws_region.current.id)
+      condition = contains(module.container_images.regions, local._region)
       error_message = join(" ", [
         "${var.name}: AWS does not publish the ${local._container.repository} image in",
-        "${data.aws_region.current.id}.",
+        "${local._region}.",
         "Deploy in one of the supported regions, or copy the image to ECR in your region and set model.image.",
         "Supported regions: ${join(", ", module.container_images.regions)}.",
       ])
@@ -38,6 +38,9 @@ data "aws_sagemaker_prebuilt_ecr_image" "container" {
 }
 
 locals {
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
+
   _tag_pattern = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
   image_pattern = join("", [
     "^\\d{12}\\.dkr\\.ecr(-fips)?\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[a-z0-9][a-z0-9._/-]*",
@@ -135,7 +138,7 @@ locals {
     if prompt == null ? false : length(prompt) > 1000 || can(regex("[[:cntrl:]]", replace(prompt, "/[\\n\\t]/", "")))
   ]
 
-  _image_region = try(local._own_image.region, data.aws_region.current.id)
+  _image_region = try(local._own_image.region, local._region)
   image_uri     = coalesce(var.model.image, one(data.aws_sagemaker_prebuilt_ecr_image.container[*].registry_path))
 
   artifact_size_gb = (
@@ -193,6 +196,7 @@ module "execution_role" {
   image_uri            = local.image_uri
   name                 = coalesce(var.role_name, "${var.name}-role")
   permissions_boundary = var.permissions_boundary
+  role_path            = var.role_path
   storage              = var.storage
   tags                 = var.tags
   vpc                  = local.vpc
@@ -253,9 +257,9 @@ resource "aws_sagemaker_model" "embeddings" {
       ])
     }
     precondition {
-      condition = local._image_region == data.aws_region.current.id
+      condition = local._image_region == local._region
       error_message = join(" ", [
-        "${var.name}: model.image is in ${local._image_region} and the endpoint in ${data.aws_region.current.id}.",
+        "${var.name}: model.image is in ${local._image_region} and the endpoint in ${local._region}.",
         "SageMaker pulls images only from its own region: replicate the repository, and set model.image to the",
         "copy.",
       ])

@@ -7,7 +7,8 @@ data "aws_region" "current" {}
 locals {
   _account   = data.aws_caller_identity.current.account_id
   _partition = data.aws_partition.current.partition
-  _region    = data.aws_region.current.id
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
 
   # The dimensions of each fleet's request and instance metrics, by <endpoint>/<variant>. Requests to an inference
   # component are counted only under its own name.

@@ -19,7 +19,7 @@ locals {
 }
 
 resource "aws_kms_key" "embeddings" {
-  count = local._makes_topic ? 1 : 0
+  count = local._makes_topic && var.notifications.kms_key_arn == null ? 1 : 0
 
   description             = "Notifications of ${var.name}"
   deletion_window_in_days = 7
@@ -54,7 +54,7 @@ resource "aws_sns_topic" "embeddings" {
   count = local._makes_topic ? 1 : 0
 
   name              = "${var.name}-notifications"
-  kms_master_key_id = aws_kms_key.embeddings[0].arn
+  kms_master_key_id = coalesce(one(aws_kms_key.embeddings[*].arn), var.notifications.kms_key_arn)
   tags              = var.tags
 }
 

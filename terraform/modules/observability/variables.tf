@@ -162,6 +162,8 @@ variable "notifications" {
   type = object({
     # E-mail addresses.
     emails = optional(list(string), [])
+    # ARN of the new topic's KMS key; defaults to a new key.
+    kms_key_arn = optional(string)
     # Additional subscriptions by name.
     subscriptions = optional(map(object({
       # Receiver, such as a queue's ARN or a URL.
@@ -201,6 +203,16 @@ variable "notifications" {
       can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:\\d{12}:[A-Za-z0-9_-]{1,256}$", var.notifications.topic_arn))
     )
     error_message = "notifications.topic_arn must be the ARN of an SNS topic: arn:aws:sns:<region>:<account>:<name>."
+  }
+  validation {
+    condition = (
+      var.notifications.kms_key_arn == null ||
+      can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:\\d{12}:key/.+$", var.notifications.kms_key_arn))
+    )
+    error_message = join(" ", [
+      "notifications.kms_key_arn must be a key's ARN, not an alias:",
+      "arn:aws:kms:<region>:<account>:key/<id>.",
+    ])
   }
   validation {
     condition = (

@@ -1,10 +1,8 @@
-# A vector bucket. Version 5 of the provider does not support it; CloudFormation does. To move to the native resource
-# once the oldest supported provider has it (aws_s3vectors_vector_bucket, since version 6): apply with retain = true,
-# remove the stack with a removed block (destroy = false) and delete it yourself, which leaves the bucket; then write
-# the native resource with the same name and import it by the bucket's ARN.
+# A vector bucket. Version 5 of the provider does not support it; CloudFormation does. provider-6/vector-bucket has the
+# native resource.
 #
 # Collections are indexes in it. The library creates them, with tags for their model and chunking. It would reject an
-# index that Terraform created without these tags.
+# index that Terraform created without these tags. It also makes their texts searchable by keywords.
 
 locals {
   bucket_name = try(coalesce(var.s3_vectors.bucket_name, var.name), null)
@@ -35,10 +33,10 @@ locals {
         Resource = [local.bucket_arn, local._index_arns]
       },
       {
-        # A query with filters or metadata needs GetVectors, too.
+        # A query with texts, filters or metadata needs GetVectors, too. GetIndex says what an index can search by.
         Sid      = "ReadVectors"
         Effect   = "Allow"
-        Action   = ["s3vectors:GetVectors", "s3vectors:QueryVectors"]
+        Action   = ["s3vectors:GetIndex", "s3vectors:GetVectors", "s3vectors:QueryVectors"]
         Resource = local._index_arns
       },
       {
@@ -52,7 +50,8 @@ locals {
   _bucket_writing = [
     for statement in [
       {
-        # Excludes DeleteIndex: functions never replace or drop a collection.
+        # Excludes DeleteIndex: functions never replace or drop a collection. The updates make the texts of an existing
+        # index searchable by keywords.
         Sid    = "WriteVectors"
         Effect = "Allow"
         Action = [
@@ -60,6 +59,8 @@ locals {
           "s3vectors:DeleteVectors",
           "s3vectors:PutVectors",
           "s3vectors:TagResource",
+          "s3vectors:UpdateIndexMode",
+          "s3vectors:UpdateMetadataConfiguration",
         ]
         Resource = local._index_arns
       },

@@ -24,8 +24,9 @@ mock_data "aws_partition" {
 
 mock_data "aws_region" {
   defaults = {
-    id   = "us-east-1"
-    name = "us-east-1"
+    endpoint = "ec2.us-east-1.amazonaws.com"
+    id       = "us-east-1"
+    name     = "us-east-1"
   }
 }
 
@@ -52,7 +53,7 @@ mock_data "aws_subnet" {
 mock_resource "aws_cloudformation_stack" {
   defaults = {
     outputs = {
-      EndpointArn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"
+      EndpointArn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-mocked"
     }
   }
 }
@@ -65,7 +66,7 @@ mock_resource "aws_iam_role" {
 
 mock_resource "aws_sagemaker_endpoint" {
   defaults = {
-    arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mocked"
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/alex-mocked"
   }
 }
 

@@ -24,6 +24,9 @@ variables {
   name        = "alex"
   environment = "production"
 
+  permissions_boundary = "arn:aws:iam::123456789012:policy/alex-boundary"
+  role_path            = "/embedstack/alex/"
+
   alarms        = {}
   budget        = {}
   dashboard     = true

@@ -48,6 +48,15 @@ def test_sdk_reads_resources_as_created(resources):
     assert endpoint.endpoint_arn == "arn:aws:sagemaker:us-east-1:123456789012:endpoint/sdk"
 
 
+def test_sdk_creates_the_default_bucket_that_is_named(resources):
+    # Without a name, the SDK asks the STS of its own endpoint_url for the account, whatever AWS_ENDPOINT_URL says.
+    from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
+
+    assert Session(default_bucket="sdk-default").default_bucket() == "sdk-default"
+    assert "sdk-default" in [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
+    boto3.client("s3").delete_bucket(Bucket="sdk-default")
+
+
 def test_sdk_reads_serverless_configurations(resources):
     serverless = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
     variant = {"VariantName": "AllTraffic", "ModelName": "sdk", "ServerlessConfig": serverless}

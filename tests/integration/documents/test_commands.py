@@ -58,7 +58,69 @@ def test_ingest_reports_failed_documents_and_continues(bucket, monkeypatch):
     assert "notes [draft].txt" in output
     assert "a[/b].txt" in output
     assert "large.txt has 1,001 bytes; the limit is 1,000" in output
-    assert "gone [now].txt: An error occurred (404)" in output
+    assert "gone [now].txt was deleted after it was listed" in output
+
+
+def stored_metadata(collection):
+    """Metadata of hits by source, without the content digest."""
+    done = CliRunner().invoke(search.main, ["a cat", "--collection", collection, "--json", "-k", "9"])
+    assert done.exit_code == 0, done.output
+    return {hit["source"]: {**hit["metadata"], "document": None} for hit in json.loads(done.stdout)["hits"]}
+
+
+def test_ingest_stores_metadata_and_prints_notes(environment, tmp_path):
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "pets" / "cat.txt").write_bytes(b"The cat sleeps in the caf\xe9.")
+    (tmp_path / "pets" / "cat.txt.metadata.json").write_text('{"metadataAttributes": {"year": 2025, "team": "blue"}}')
+    (tmp_path / "pets" / "dog.txt").write_text("The dog barks.")
+    options = ["--collection", "with-metadata", "--metadata", "team=red", "--metadata", "open=true"]
+    status, output = run("pets", *options)
+    assert status == 0, output
+    assert "2 of 2 documents" in output
+    assert "! cat.txt: " in output
+    metadata = stored_metadata("with-metadata")
+    assert metadata["dog.txt"] == {"team": "red", "open": True, "document": None}
+    assert {name: metadata["cat.txt"][name] for name in ("year", "team", "open")} == {
+        "year": 2025, "team": "red", "open": True,
+    }  # fmt: skip
+    (tmp_path / "pets" / "cat.txt.metadata.json").write_text("[]")
+    status, output = run("pets", *options)
+    assert status == 1
+    assert 'The metadata file of cat.txt has no object "metadataAttributes"' in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("a.txt", "--metadata", "team"), "is not NAME=VALUE"),
+        (("a.txt", "--metadata", "source=b"), "reserved names: source"),
+        (("a.txt.metadata.json",), "is the metadata of a.txt"),
+    ],
+)
+def test_ingest_rejects_bad_metadata_options(environment, tmp_path, arguments, problem):
+    (tmp_path / "a.txt").write_text("The cat sleeps.")
+    (tmp_path / "a.txt.metadata.json").write_text("{}")
+    status, output = run(*arguments)
+    assert status == 2
+    assert problem in output
+
+
+def test_ingest_reads_metadata_and_tags_from_s3(bucket, environment):
+    bucket("cat.txt", b"The cat sleeps.")
+    bucket("cat.txt.metadata.json", b'{"metadataAttributes": {"year": 2025}}')
+    client = boto3.client("s3", region_name="us-east-1", endpoint_url=environment.url)
+    client.put_object(
+        Bucket="documents", Key="dog.txt", Body=b"The dog barks.", Metadata={"Author": "Ann", "page": "7"},
+        Tagging="team=blue&author=tag",
+    )  # fmt: skip
+    status, output = run("s3://documents/", "--collection", "s3-metadata")
+    assert status == 0, output
+    assert "2 of 2 documents" in output
+    assert "! dog.txt: 1 S3 metadata attributes have reserved names" in output
+    metadata = stored_metadata("s3-metadata")
+    assert metadata["cat.txt"] == {"year": 2025, "document": None}
+    assert metadata["dog.txt"].pop("notes") == ["1 S3 metadata attributes have reserved names and were ignored."]
+    assert metadata["dog.txt"] == {"author": "Ann", "team": "blue", "document": None}
 
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)

@@ -52,6 +52,22 @@ def test_ingested_chunk_is_found_with_its_metadata(ingestion, collection, embedd
     assert hit.metadata["team"] == "blue"
 
 
+def test_notes_are_returned_and_stored_with_the_first_chunk(ingestion, collection):
+    content = b"caf\xe9 au lait\n\n" + text(1, 2).encode()
+    done = ingestion.ingest("menu.txt", io.BytesIO(content), notes=["Scanned."])
+    assert done.notes[0] == "Scanned."
+    assert any("encoding" in note for note in done.notes[1:])
+    noted = {record.metadata["position"]: record.metadata.get("notes") for record in collection.scan()}
+    assert noted == {0: list(done.notes), 1: None}
+
+
+@pytest.mark.parametrize("name", ["source", "notes", "document", "context", "", "$gt"])
+def test_ingest_rejects_reserved_metadata(ingestion, collection, name):
+    with pytest.raises(InputError, match="name"):
+        ingest(ingestion, "The cat sleeps.", metadata={name: "x"})
+    assert collection.count() == 0
+
+
 def test_ingest_embeds_only_changed_chunks(ingestion, collection, embedder):
     ingest(ingestion, text(*range(20)))
     before = embedded(embedder)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from localaws.faults.injector import BY_SERVICE, FAULTS_PATH, FaultInjector
+from localaws.faults.injector import BY_SERVICE, FAULTS_PATH, FaultInjector, Faults
 from localaws.gateway.http_server import HttpServer
 
 DIMENSIONS = 8
@@ -122,7 +122,7 @@ def faults(url, service, kind, rate, **options):
 
 
 if __name__ == "__main__":
-    injector = FaultInjector(application, {**BY_SERVICE, "": OLLAMA_ERRORS})
+    injector = FaultInjector(application, Faults({**BY_SERVICE, "": OLLAMA_ERRORS}))
     server = HttpServer(injector, socket.create_server(("127.0.0.1", 0)))
     server.start()
     print(server.port, flush=True)

@@ -1,5 +1,7 @@
 """What only a SageMaker endpoint can do, over HTTP against the local AWS."""
 
+from typing import Any
+
 import boto3
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from embedstack.errors import (
 )
 from embedstack.factory import load_embedder
 from embedstack.models.catalogue import known_model
-from embedstack.settings.settings import load_settings
+from embedstack.settings.settings import change_settings, load_settings
 
 ENDPOINTS = ("own", "tei", "toolkit")
 
@@ -143,3 +145,32 @@ def test_text_with_spans_is_never_truncated(aws):
     long = SpannedText("word " * 1000, ((0, 4),))
     with pytest.raises(InputError, match="256"):
         list(embedder(aws, "own", truncate=True).embed_spans([long]))
+
+
+def test_credentials_of_another_account_send_no_text(aws):
+    settings = change_settings(aws.settings, aws_account_id="999999999999", sagemaker_endpoint="tei")
+    with pytest.raises(ConfigurationError, match="credentials belong to account 123456789012"):
+        load_embedder(settings).embed(["x"])
+    assert load_embedder(change_settings(settings, aws_account_id="123456789012")).embed(["x"]).shape == (1, 384)
+
+
+def test_asynchronous_endpoint_is_a_backend(aws):
+    sagemaker, s3 = boto3.client("sagemaker"), boto3.client("s3")
+    s3.create_bucket(Bucket="async-responses")
+    variant: Any = {"VariantName": "all", "ModelName": "own", "InstanceType": "ml.c5.large", "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName="async",
+        ProductionVariants=[variant],
+        AsyncInferenceConfig={"OutputConfig": {"S3OutputPath": "s3://async-responses/out"}},
+    )
+    sagemaker.create_endpoint(EndpointName="async", EndpointConfigName="async")
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName="async", WaiterConfig={"Delay": 1})
+    settings = change_settings(aws.settings, sagemaker_endpoint="async")
+    with pytest.raises(ConfigurationError, match="EMBEDDING_BACKEND=sagemaker-async"):
+        load_embedder(settings).embed(["x"])
+    texts = [f"Text {number}." for number in range(50)]
+    with load_embedder(change_settings(settings, embedding_backend="sagemaker-async")) as asynchronous:
+        vectors = asynchronous.embed(texts)
+    np.testing.assert_allclose(vectors, embedder(aws, "own").embed(texts), atol=5e-3)
+    assert s3.list_objects_v2(Bucket="async-responses")["KeyCount"] == 0
+    sagemaker.delete_endpoint(EndpointName="async")

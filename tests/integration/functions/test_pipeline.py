@@ -14,10 +14,10 @@ import pytest
 from conftest import MINILM
 from embedstack.documents.chunking import first_chunk_id
 from embedstack.documents.progress import Progress
+from embedstack.documents.s3_objects import S3DocumentReader
 from embedstack.errors import DocumentRefused
 from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
-from pipeline_functions.s3_documents import S3DocumentReader
 from tests.integration.functions.conftest import context, load
 
 TERMS = """# Terms
@@ -152,14 +152,36 @@ def test_pipeline_with_s3_vectors(pipeline, monkeypatch):
     pipeline.drain()
     best = pipeline.search("When do I have to pay?", k=1)[0]
     assert (best["source"], best["headings"]) == ("a.md", ["Terms", "Payment"])
-    rejected = pipeline.search_function({"query": "pay", "mode": "hybrid"}, context())
+    for mode in ("hybrid", "keyword"):
+        filtered = {"mode": mode, "filter": {"source": {"$prefix": "a."}}}
+        hits = pipeline.search("deliveries of a parcel", k=5, **filtered)
+        assert (hits[0]["source"], hits[0]["headings"]) == ("a.md", ["Terms", "Delivery"])
+    assert [hit["source"] for hit in pipeline.search("CATS", mode="keyword")] == ["b.txt"]
+    rejected = pipeline.search_function({"query": "pay", "mode": "exact"}, context())
     assert (rejected["status"], rejected["error_type"]) == (400, "InputError")
-    assert "S3 Vectors does not support mode='hybrid'" in rejected["error"]
+    assert "S3 Vectors does not support mode='exact'" in rejected["error"]
     pipeline.upload("a.md", "# Terms\n\nInvoices are due at once.\n")
     pipeline.delete("b.txt")
     pipeline.drain()
     assert pipeline.sources() == {"a.md": 1}
     assert pipeline.dead_letters() == {}
+
+
+def test_metadata_file_updates_a_document_without_embedding(pipeline):
+    pipeline.upload("a.txt.metadata.json", '{"metadataAttributes": {"team": "blue"}}')
+    pipeline.upload("a.txt", "The cat sleeps.")
+    pipeline.drain()
+    assert pipeline.sources(filter={"team": "blue"}) == {"a.txt": 1}
+    pipeline.upload("a.txt.metadata.json", '{"metadataAttributes": {"team": "red"}}')
+    pipeline.drain()
+    assert pipeline.sources(filter={"team": "red"}) == {"a.txt": 1}
+    pipeline.delete("a.txt.metadata.json")
+    pipeline.drain()
+    assert "team" not in pipeline.search("cat", k=1)[0]["metadata"]
+    pipeline.upload("a.txt.metadata.json", "[]")
+    pipeline.drain()
+    assert "metadata file of a.txt" in pipeline.dead_letters()["a.txt"]
+    assert pipeline.sources() == {"a.txt": 1}
 
 
 def bomb():
@@ -224,10 +246,11 @@ def test_dlq_message_can_be_resent_after_a_fix(pipeline):
 def slow(pipeline, monkeypatch):
     """Reaches the time limit of each invocation after 50 chunks."""
 
-    def progress(*arguments, reconcile_concurrent_versions, is_time_up):
+    def progress(*arguments, notes, reconcile_concurrent_versions, is_time_up):
         calls = itertools.count()
         return Progress(
             *arguments,
+            notes=notes,
             reconcile_concurrent_versions=reconcile_concurrent_versions,
             is_time_up=lambda: next(calls) >= 50,
         )

@@ -14,6 +14,7 @@ from embedstack.errors import (
     InputError,
     ModelFailed,
     PayloadTooLarge,
+    ServiceUnavailable,
     StoreUnavailable,
     Throttled,
 )
@@ -123,6 +124,7 @@ def test_metrics_use_the_embedded_metric_format(output):
         (InputError("A text is blank."), "A text is blank."),
         (EndpointAsleep("It wakes.", request_id="r"), "It wakes. [request r]"),
         (StoreUnavailable("It is gone."), "It is gone."),
+        (ServiceUnavailable("S3 throttled the request."), "S3 throttled the request."),
     ],
 )
 def test_redacted_message_hides_container_messages(error, expected):

@@ -31,9 +31,9 @@ def root(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _stand_in(folder, monkeypatch, script):
+def _stand_in(folder, monkeypatch, script, name="terraform"):
     folder.mkdir()
-    binary = folder / "terraform"
+    binary = folder / name
     binary.write_text(f"#!/bin/sh\n{script}\n")
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
@@ -57,6 +57,46 @@ def test_the_whole_cycle(root):
     assert TerraformRoot(root, root / "two.tfvars").plan(root / "plan").has_changes
     driver.destroy()
     assert driver.resources() == []
+
+
+def test_whole_cycle_runs_the_program_that_tf_names(root, tmp_path, monkeypatch):
+    """With a stand-in that calls Terraform, where only it is on the PATH."""
+    real = shutil.which("terraform")
+    _stand_in(tmp_path / "bin", monkeypatch, f'echo "$1" >> {tmp_path}/calls; exec {real} "$@"', name="tofu")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setenv("TF", "tofu")
+    driver = TerraformRoot(root)
+    driver.init()
+    driver.apply(driver.plan(root / "plan"))
+    assert driver.outputs() == {"size": 1}
+    driver.destroy()
+    assert driver.resources() == []
+    assert {"version", "init", "plan", "apply", "output", "state"} <= set((tmp_path / "calls").read_text().split())
+
+
+def test_opentofu_missing(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF", "tofu")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"tofu is not installed.*https://opentofu.org/docs/intro/install/"):
+        TerraformRoot(root).init()
+
+
+def test_failed_opentofu_command_is_named(root, tmp_path, monkeypatch):
+    script = '[ "$1" = version ] && echo \'{"terraform_version": "1.11.0"}\' && exit; echo unknown option >&2; exit 1'
+    _stand_in(tmp_path / "bin", monkeypatch, script, name="tofu")
+    monkeypatch.setenv("TF", str(tmp_path / "bin" / "tofu"))
+    with pytest.raises(TerraformFailed, match=r"`tofu init` in .* failed:\nunknown option"):
+        TerraformRoot(root).init()
+
+
+def test_plugin_dir_of_opentofu_has_its_own_registry(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF", "tofu")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    mirror = tmp_path / "opentofu" / "plugins"
+    (mirror / "registry.opentofu.org/hashicorp/aws/5.100.0").mkdir(parents=True)
+    (tmp_path / "terraform/plugins/registry.terraform.io/hashicorp/aws/5.100.0").mkdir(parents=True)
+    assert plugin_dir() == mirror
 
 
 def test_failed_command_reports_the_output_of_terraform(root):
@@ -92,7 +132,7 @@ def test_init_without_registry_and_mirror_names_the_remedy(root, tmp_path, monke
     (root / "provider.tf").write_text(
         'terraform {\n  required_providers {\n    aws = { source = "hashicorp/aws", version = ">= 5.100.0" }\n  }\n}\n'
     )
-    monkeypatch.setattr(terraform, "_registry_answers", lambda: False)
+    monkeypatch.setattr(terraform, "_registry_answers", lambda _: False)
     monkeypatch.setattr(terraform, "_mirror_roots", lambda: [tmp_path / "nowhere"])
     _refuse_network(monkeypatch)
     with pytest.raises(ConfigurationError, match=r"has no filesystem mirror of it.*providers mirror"):
@@ -142,7 +182,7 @@ def test_init_uses_the_mirror_if_the_proxy_is_dead(root, tmp_path, monkeypatch):
 
 
 def test_init_uses_the_mirror_if_the_registry_lacks_the_provider(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(terraform, "_registry_answers", lambda: True)
+    monkeypatch.setattr(terraform, "_registry_answers", lambda _: True)
     monkeypatch.setattr(terraform, "_mirror_roots", lambda: [tmp_path / "mirror"])
     (tmp_path / "mirror" / "registry.terraform.io" / "hashicorp" / "aws").mkdir(parents=True)
     _stand_in(

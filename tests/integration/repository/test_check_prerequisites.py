@@ -19,8 +19,8 @@ def check(tmp_path):
     for name in ("awk", "dirname", "head", "sed", "sh"):
         (programs / name).symlink_to(shutil.which(name))
 
-    def check(*arguments, terraform=None, python=None):
-        for name, script in (("terraform", terraform), ("python3", python)):
+    def check(*arguments, terraform=None, python=None, tofu=None):
+        for name, script in (("terraform", terraform), ("python3", python), ("tofu", tofu)):
             if script is not None:
                 (programs / name).write_text(f"#!/bin/sh\n{script}\n")
                 (programs / name).chmod(0o755)
@@ -82,6 +82,21 @@ def test_check_links_to_the_installation_of_terraform(check, terraform, message)
 @pytest.mark.parametrize("output", ["Terraform v1.11.4\non linux_amd64", "OpenTofu v1.10.0", "Terraform v2.0.0-beta1"])
 def test_check_accepts_newer_terraforms(check, output):
     assert check("python3", "terraform", python="echo 3.12.1", terraform=f"printf '{output}'") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("tofu", "message"),
+    [("echo OpenTofu v1.8.3", "OpenTofu 1.9.0 or newer is needed"), (None, "tofu is not installed")],
+)
+def test_check_links_to_the_installation_of_opentofu(check, tofu, message):
+    status, errors = check("python3", "tofu", python="echo 3.12.1", terraform="echo Terraform v1.11.4", tofu=tofu)
+    assert status == 2
+    assert message in errors
+    assert "https://opentofu.org/docs/intro/install/" in errors
+
+
+def test_check_accepts_opentofu_without_terraform(check):
+    assert check("python3", "tofu", python="echo 3.12.1", tofu="printf 'OpenTofu v1.11.0\non linux_amd64'") == (0, "")
 
 
 def test_make_installs_nothing_without_terraform(check, tmp_path):

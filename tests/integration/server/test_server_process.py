@@ -5,6 +5,8 @@ import io
 import json
 import re
 import signal
+import subprocess
+import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +27,15 @@ def server(tmp_path_factory):
     with serving(folder, "--model-id", "test/tiny") as (url, _):
         wait_until_ready(url)
         yield url
+
+
+@pytest.mark.parametrize("options", [("--host", "999.1.1.1"), ("--port", "99999")])
+def test_server_explains_an_address_that_it_cannot_use(tmp_path, options):
+    command = [sys.executable, "-m", "embedstack_server", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"cannot listen on {'999.1.1.1:8080' if '--host' in options else '127.0.0.1:99999'}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def invoke(server: str, payload: object, accept: str | None = None) -> tuple[int, Any]:

@@ -196,7 +196,15 @@ def test_upsert_rejects_the_batch_of_an_invalid_record(empty, change, error, mes
 def test_search_rejects_invalid_arguments(filled):
     with pytest.raises(DimensionMismatch, match="8 dimensions"):
         filled.search(np.ones(384, np.float32))
-    with pytest.raises(ConfigurationError):
-        filled.search(unit_vectors(1)[0], k=0)
+    for k in (0, -1, 10**400, "3", 2.5, True, None):
+        with pytest.raises(FilterRefused, match="integer"):
+            filled.search(unit_vectors(1)[0], k=k)
+    for threshold in (float("nan"), "0.5", True):
+        with pytest.raises(FilterRefused, match="finite"):
+            filled.search(unit_vectors(1)[0], threshold=threshold)
+    with pytest.raises(FilterRefused, match="surrogate"):
+        filled.search(unit_vectors(1)[0], mode="hybrid", text="\ud800")
+    with pytest.raises(ConfigurationError, match="vector"):
+        filled.search(None)
     with pytest.raises(ConfigurationError):
         filled.search(unit_vectors(1)[0], mode="fuzzy")

@@ -87,7 +87,7 @@ def test_optimize_runs_concurrently_with_writes_and_itself(pgvector, database_ur
         done.set()
         written = writing.result(60)
     assert opened.count() == 200 + written
-    assert len(indexes(database_url, f"records_{opened.generation.id}")) == 5
+    assert len(indexes(database_url, f"records_{opened.generation.id}")) == 4
 
 
 @pytest.mark.parametrize("options", [{}, {"only_missing": True}])
@@ -117,11 +117,11 @@ def test_optimize_only_missing_does_not_wait_for_another_build(pgvector, databas
         assert len(indexes(database_url, f"records_{opened.generation.id}")) == 1
         other.execute("SELECT pg_advisory_unlock(%s::int, %s::int)", lock)
     opened.optimize(only_missing=True)
-    assert len(indexes(database_url, f"records_{opened.generation.id}")) == 5
+    assert len(indexes(database_url, f"records_{opened.generation.id}")) == 4
 
 
 def test_hybrid_search_finds_records_by_text(pgvector):
-    opened = pgvector.open(collection("hybrid", text_search="english"))
+    opened = pgvector.open(collection("hybrid", language="en"))
     batch = records(60)
     odd_one = dataclasses.replace(batch[17], text="The flux capacitor's torque wrenches", content_hash=b"")
     opened.upsert([*batch[:17], odd_one, *batch[18:]])
@@ -147,16 +147,14 @@ def test_hybrid_search_finds_records_by_text(pgvector):
 
 
 def test_hybrid_search_uses_sparse_vectors(pgvector):
-    opened = pgvector.open(collection("sparse", sparse_dimensions=250_002, text_search=None))
+    opened = pgvector.open(collection("sparse", sparse_dimensions=250_002))
     batch = [dataclasses.replace(record, sparse={7 + i: 0.5, 250_001: 0.1}) for i, record in enumerate(records(30))]
     assert opened.upsert([*batch, *records(5, prefix="none")]).inserted == 35
     opened.optimize()
     assert opened.get([batch[3].id])[batch[3].id].sparse == pytest.approx({10: 0.5, 250_001: 0.1})
     hits = opened.search(-batch[11].vector, k=3, mode="hybrid", sparse={18: 1.0})
     assert batch[11].id in {hit.record.id for hit in hits}
-    with pytest.raises(ConfigurationError, match="text search"):
-        opened.search(batch[0].vector, mode="hybrid", text="words")
-    with pytest.raises(ConfigurationError, match="hybrid"):
+    with pytest.raises(ConfigurationError, match="sparse"):
         opened.search(batch[0].vector, sparse={18: 1.0})
     with pytest.raises(RecordRefused, match="250001"):
         opened.upsert([dataclasses.replace(batch[0], sparse={250_002: 1.0})])
@@ -189,14 +187,18 @@ def test_search_by_euclidean_distance(pgvector):
 def test_collection_rejects_invalid_names(name):
     with pytest.raises(ConfigurationError, match="Invalid collection name"):
         collection(name)
-    with pytest.raises(ConfigurationError, match="text search"):
-        collection("good", text_search=name + "'")
 
 
-def test_open_with_unknown_text_search_creates_nothing(pgvector):
-    with pytest.raises(StoreError, match="klingon"):
-        pgvector.open(collection("klingon", text_search="klingon"))
-    assert "klingon" not in {info.name for info in pgvector.collections()}
+@pytest.mark.parametrize("language", ["english", "EN", "", "e'"])
+def test_collection_rejects_invalid_languages(language):
+    with pytest.raises(ConfigurationError, match="Invalid language"):
+        collection("good", language=language)
+
+
+def test_open_with_unsupported_language_creates_nothing(pgvector):
+    with pytest.raises(ConfigurationError, match="'xh'"):
+        pgvector.open(collection("xhosa", language="xh"))
+    assert "xhosa" not in {info.name for info in pgvector.collections()}
 
 
 def test_concurrent_opens_migrate_and_create_once(postgres):
@@ -215,12 +217,12 @@ def test_concurrent_opens_migrate_and_create_once(postgres):
     assert len({number for number, _ in results}) == 1
     assert sum(inserted for _, inserted in results) == 10
     with psycopg.connect(url) as connection:
-        assert connection.execute('SELECT count(*) FROM "odd ""schema""".migrations').fetchone() == (2,)
+        assert connection.execute('SELECT count(*) FROM "odd ""schema""".migrations').fetchone() == (3,)
 
 
 def test_open_rejects_the_schema_of_a_newer_release(postgres, pgvector, database_url):
-    with PgVectorStore(database_url, schema="newer"):
-        pass
+    with PgVectorStore(database_url, schema="newer") as store:
+        store.migrate()
     with psycopg.connect(database_url) as connection:
         connection.execute("INSERT INTO newer.migrations (number, name) VALUES (9999, 'later')")
     with pytest.raises(ConfigurationError, match=r"newer embedstack \(migration 9999\)"):

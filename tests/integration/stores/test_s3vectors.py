@@ -108,16 +108,25 @@ def test_search_rejects_filters_with_too_many_values(s3vectors):
     assert opened.search(unit_vectors(1)[0], filter={"x": {"$in": list(range(100))}}) == []
     with pytest.raises(FilterRefused, match="101 values"):
         opened.search(unit_vectors(1)[0], filter={"x": {"$in": list(range(100))}, "y": 1})
+    # $ne is sent with a second condition.
+    assert opened.search(unit_vectors(1)[0], filter={str(number): {"$ne": 1} for number in range(50)}) == []
+    with pytest.raises(FilterRefused, match="102 values"):
+        opened.search(unit_vectors(1)[0], filter={str(number): {"$ne": 1} for number in range(51)})
 
 
-@pytest.mark.parametrize("mode", ["exact", "hybrid"])
-def test_search_rejects_unsupported_arguments(s3vectors, mode):
-    with pytest.raises(ConfigurationError, match=mode):
-        s3vectors.open(collection("modes")).search(unit_vectors(1)[0], mode=mode)
+@pytest.mark.parametrize("name", ["embedstack-text", "embedstack-hash", "embedstack-chunks"])
+def test_search_rejects_filters_on_reserved_names(s3vectors, name):
+    with pytest.raises(FilterRefused, match="reserved"):
+        s3vectors.open(collection("compared")).search(unit_vectors(1)[0], filter={name: "x"})
+
+
+def test_search_rejects_unsupported_arguments(s3vectors):
+    with pytest.raises(ConfigurationError, match="exact"):
+        s3vectors.open(collection("modes")).search(unit_vectors(1)[0], mode="exact")
+    with pytest.raises(ConfigurationError, match="sparse"):
+        s3vectors.open(collection("modes")).search(unit_vectors(1)[0], mode="hybrid", text="x", sparse={1: 1.0})
     with pytest.raises(ConfigurationError, match="4096"):
         s3vectors.open(collection("long", 4097))
-    with pytest.raises(ConfigurationError, match="10000"):
-        s3vectors.open(collection("modes")).search(unit_vectors(1)[0], k=10_001)
 
 
 def test_service_errors_are_translated(s3vectors, s3vectors_settings, fail):

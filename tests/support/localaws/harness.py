@@ -45,13 +45,15 @@ class Aws:
         self.cloudwatch = self.client("cloudwatch")
         self.s3 = self.client("s3")
 
-    def client(self, service: str, region: str = "us-east-1", attempts: int = 1, **config: Any) -> Any:
+    def client(
+        self, service: str, region: str = "us-east-1", attempts: int = 1, access_key: str = "local", **config: Any
+    ) -> Any:
         retries = Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **config)
         return boto3.client(  # type: ignore[call-overload]
             service,
             endpoint_url=self.server.url,
             region_name=region,
-            aws_access_key_id="local",
+            aws_access_key_id=access_key,
             aws_secret_access_key="local",  # noqa: S106 - any will do
             config=retries,
         )

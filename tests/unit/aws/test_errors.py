@@ -24,6 +24,7 @@ from embedstack.errors import (
     InputError,
     ModelFailed,
     PayloadTooLarge,
+    ServiceUnavailable,
     StoreError,
     StoreUnavailable,
     TextTooLong,
@@ -62,7 +63,7 @@ ENDPOINT_CASES = [
     (client_error("400", "", 400), Throttled, True, "max_concurrency"),
     (client_error("ValidationError", "Endpoint x of account 1 not found."), EndpointNotFound, False, "us-east-9"),
     (client_error("ValidationException", "Could not find endpoint"), EndpointNotFound, False, "list-endpoints"),
-    (client_error("ValidationError", "Request r has oversize body."), PayloadTooLarge, False, "fewer texts"),
+    (client_error("ValidationError", "Request r has oversize body."), PayloadTooLarge, False, "or split the text"),
     (client_error("ValidationError", "it has no capacity to process"), EndpointAsleep, True, "scaled to zero"),
     (
         client_error("ValidationError", "Inference Component Name header is required for endpoints"),
@@ -136,16 +137,16 @@ def test_translate_error_describes_bedrock_failures(code, message, expected, par
 
 
 OTHER_SERVICES = [
-    ("sqs", "RequestThrottled", 400, Throttled, True, "SQS throttled"),
-    ("sqs", "ThrottlingException", 400, Throttled, True, "SQS throttled"),
-    ("sqs", "OverLimit", 403, Throttled, True, "SQS throttled"),
-    ("sqs", "KMS.ThrottlingException", 400, Throttled, True, "SQS throttled"),
+    ("sqs", "RequestThrottled", 400, ServiceUnavailable, True, "SQS throttled"),
+    ("sqs", "ThrottlingException", 400, ServiceUnavailable, True, "SQS throttled"),
+    ("sqs", "OverLimit", 403, ServiceUnavailable, True, "SQS throttled"),
+    ("sqs", "KMS.ThrottlingException", 400, ServiceUnavailable, True, "SQS throttled"),
     ("sqs", "AWS.SimpleQueueService.NonExistentQueue", 400, ConfigurationError, False, "queue thing does not exist"),
     ("sqs", "KMS.DisabledException", 400, ConfigurationError, False, "KMS key of the queue thing"),
     ("sqs", "AccessDenied", 403, ConfigurationError, False, "SQS denies access"),
-    ("sqs", "ServiceUnavailable", 503, EndpointUnavailable, True, "SQS failed"),
-    ("sqs", "InvalidMessageContents", 400, EndpointUnavailable, False, "SQS rejected the request"),
-    ("kms", "ThrottlingException", 400, Throttled, True, "KMS throttled"),
+    ("sqs", "ServiceUnavailable", 503, ServiceUnavailable, True, "SQS failed"),
+    ("sqs", "InvalidMessageContents", 400, ServiceUnavailable, False, "SQS rejected the request"),
+    ("kms", "ThrottlingException", 400, ServiceUnavailable, True, "KMS throttled"),
     ("kms", "NotFoundException", 400, ConfigurationError, False, "KMS key thing cannot be used in us-east-9"),
     ("kms", "DisabledException", 400, ConfigurationError, False, "EMBEDSTACK_CACHE_KMS_KEY"),
     (
@@ -157,9 +158,9 @@ OTHER_SERVICES = [
         "cache file.db was encrypted with a different KMS key",
     ),
     ("kms", "AccessDeniedException", 400, ConfigurationError, False, "kms:GenerateDataKey and kms:Decrypt"),
-    ("kms", "KeyUnavailableException", 500, EndpointUnavailable, True, "KMS failed"),
-    ("s3", "SlowDown", 503, Throttled, True, "S3 throttled"),
-    ("s3", "InternalError", 500, EndpointUnavailable, True, "S3 failed"),
+    ("kms", "KeyUnavailableException", 500, ServiceUnavailable, True, "KMS failed"),
+    ("s3", "SlowDown", 503, ServiceUnavailable, True, "S3 throttled"),
+    ("s3", "InternalError", 500, ServiceUnavailable, True, "S3 failed"),
     ("s3", "403", 403, ConfigurationError, False, "s3:GetObject"),
     ("s3", "NoSuchBucket", 404, ConfigurationError, False, "us-east-9"),
     ("s3vectors", "NotFoundException", 404, CollectionNotFound, False, "S3 Vectors cannot find thing"),
@@ -172,11 +173,11 @@ OTHER_SERVICES = [
     ("secretsmanager", "ResourceNotFoundException", 400, ConfigurationError, False, "DATABASE_SECRET_ARN"),
     ("secretsmanager", "AccessDeniedException", 400, ConfigurationError, False, "secretsmanager:GetSecretValue"),
     ("sagemaker", "ThrottlingException", 400, Throttled, True, "SageMaker throttled"),
-    ("lambda", "TooManyRequestsException", 429, Throttled, True, "Lambda throttled"),
-    ("sts", "Throttling", 400, Throttled, True, "STS throttled"),
+    ("lambda", "TooManyRequestsException", 429, ServiceUnavailable, True, "Lambda throttled"),
+    ("sts", "Throttling", 400, ServiceUnavailable, True, "STS throttled"),
     ("sts", "InvalidClientTokenId", 403, ConfigurationError, False, "AWS rejects these credentials"),
-    ("glue", "ThrottlingException", 400, Throttled, True, "glue throttled"),
-    ("glue", "OtherException", 500, EndpointUnavailable, True, "glue failed"),
+    ("glue", "ThrottlingException", 400, ServiceUnavailable, True, "glue throttled"),
+    ("glue", "OtherException", 500, ServiceUnavailable, True, "glue failed"),
 ]
 
 
@@ -193,7 +194,7 @@ def test_translate_error_names_the_service(service, code, status, expected, retr
 
 @pytest.mark.parametrize(
     ("service", "expected"),
-    [("sagemaker-runtime", EndpointUnavailable), ("sqs", EndpointUnavailable), ("s3vectors", StoreUnavailable)],
+    [("sagemaker-runtime", EndpointUnavailable), ("sqs", ServiceUnavailable), ("s3vectors", StoreUnavailable)],
 )
 @pytest.mark.parametrize(
     "error",

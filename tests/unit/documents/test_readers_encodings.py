@@ -2,6 +2,7 @@
 # ruff: noqa: RUF001 - characters of other scripts
 
 import hashlib
+from collections import Counter
 
 import pytest
 
@@ -50,6 +51,109 @@ def test_legacy_encodings_are_guessed_with_a_note(language, encoding):
     )
 
 
+REPLACED = "1 byte sequence is not UTF-8 and became U+FFFD."
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("damage", [0xE9, 0x81, 0xFF])
+def test_utf_8_with_a_damaged_byte_stays_utf_8(language, place, damage):
+    text = f"{TEXTS[language]}\n" * 3
+    content = bytearray(text.encode())
+    content[int(len(content) * place)] = damage
+    document = read_bytes(bytes(content), "a.txt")
+    expected, read = Counter(text), Counter(document.sections[0].text)
+    assert document.encoding == "utf_8"
+    assert (expected - read).total() <= 2
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"<meta charset=utf-8><p>caf\xe9</p>", "caf\ufffd"),
+        ("\ufeff<p>\xfcber caf".encode() + b"\xe9</p>", "\xfcber caf\ufffd"),
+        ("<meta charset=iso-8859-1><p>\xa9 2020 caf".encode() + b"\xe9</p>", "\xa9 2020 caf\ufffd"),
+    ],
+)
+def test_stray_byte_is_replaced_and_noted(content, text):
+    document = read_bytes(content, "a.html")
+    assert (document.encoding, document.sections[0].text, document.notes) == ("utf_8", text, (REPLACED,))
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"caf\xe9 \x93x\x94", "caf\u00e9 \u201cx\u201d"),
+        (b"a single \xe9\xa4 character", "a single \ufffd character"),
+        (b"an \x81 byte", "an \ufffd byte"),
+    ],
+)
+def test_few_bytes_are_western_or_damage(content, text):
+    assert read_bytes(content, "a.txt").sections[0].text == text
+
+
+def test_valid_replacement_characters_are_not_noted():
+    document = read_bytes("a \ufffd b \ufffd c".encode() + b"\xff", "a.txt")
+    assert document.notes == (REPLACED,)
+    assert read_bytes("a \ufffd b".encode(), "a.txt").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("language", "encoding"), [("ja", "shift_jis"), ("ja", "euc_jp"), ("zh", "gb18030"), ("ko", "euc_kr")]
+)
+def test_damaged_byte_does_not_change_a_multibyte_encoding(language, encoding):
+    content = bytearray(f"{TEXTS[language]}\n{TEXTS[language]}".encode(encoding))
+    content[len(content) // 2 - 7] = 0xFF
+    document = read_bytes(bytes(content), "a.txt")
+    assert TEXTS[language] in document.sections[0].text
+    assert any("became U+FFFD" in note for note in document.notes)
+
+
+@pytest.mark.parametrize(
+    ("declared", "actual", "language"),
+    [
+        ("utf-8", "cp1252", "de"), ("iso-8859-1", "utf-8", "de"), ("iso-8859-1", "cp1251", "ru"),
+        ("koi8-r", "cp1251", "ru"), ("windows-1251", "cp1252", "de"), ("windows-1252", "gb18030", "zh"),
+        ("utf-8", "shift_jis", "ja"), ("shift_jis", "utf-8", "ja"), ("utf-16", "utf-8", "fr"),
+    ],
+)  # fmt: skip
+def test_declared_encoding_that_contradicts_the_bytes_is_ignored(declared, actual, language):
+    page = f'<meta charset="{declared}"><p>{TEXTS[language]} {TEXTS[language]}</p>'.encode(actual)
+    assert read_bytes(page, "a.html").sections[0].text == f"{TEXTS[language]} {TEXTS[language]}"
+
+
+def test_byte_order_mark_wins_over_declaration():
+    page = f'<?xml version="1.0" encoding="windows-1251"?><html><p>{TEXTS["ru"]}</p></html>'
+    for encoding in ("utf-8-sig", "utf-16"):
+        assert read_bytes(page.encode(encoding), "a.xhtml").sections[0].text == TEXTS["ru"]
+
+
+@pytest.mark.parametrize("language", ["ja", "zh", "ko", "ru"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-be"])
+def test_wide_text_with_few_ascii_characters_is_decoded(language, encoding):
+    text = f"{TEXTS[language]}\n{TEXTS[language]}"
+    assert read_bytes(text.encode(encoding), "a.txt").sections[0].text == text
+
+
+def test_windows_1252_decoded_as_latin_1_is_mended():
+    text = "don\x92t \x93quote\x94 \x96 wait\x85 5 \x80"
+    assert (
+        read_bytes(text.encode(), "a.txt").sections[0].text == "don\u2019t \u201cquote\u201d \u2013 wait\u2026 5 \u20ac"
+    )
+    assert read_bytes("line\x85line".encode(), "a.txt").sections[0].text == "line\nline"
+
+
+@pytest.mark.parametrize("text", ["Caf\xc3\xa9 cr\xc3\xa8me", "\u201eSpa\xdf\u201c f\xfcr alle"])
+def test_text_that_looks_doubly_encoded_is_left_as_it_is(text):
+    for encoding in ("utf-8", "cp1252"):
+        if encoding == "utf-8" or "\xc3" not in text:
+            assert read_bytes(text.encode(encoding), "a.txt").sections[0].text == text
+
+
+def test_few_nul_bytes_are_removed():
+    assert read_bytes(b"one\0 two " * 2 + b"words " * 200, "a.txt").sections[0].text.startswith("one two one two w")
+
+
 def test_iso_2022_jp_is_detected_by_escapes():
     document = read_bytes(TEXTS["ja"].encode("iso2022_jp"), "a.txt")
     assert (document.sections[0].text, document.notes) == (TEXTS["ja"], ())
@@ -69,7 +173,8 @@ def test_characters_across_block_boundaries_are_decoded():
     ("content", "reason"),
     [
         (b"\xff\xfea", "undecodable"),  # UTF-16 by its byte order mark, with half of a character
-        (b"\xef\xbb\xbfabc\xff", "undecodable"),
+        (b"\xef\xbb\xbf" + b"abc\xff" * 10, "undecodable"),
+        ("Größe süß Gemüse Übermaß ".encode() + "Größe süß Gemüse Übermaß".encode("cp1252"), "undecodable"),
         (bytes(range(128, 256)) * 50, "undecodable"),
         (b"".join(hashlib.sha256(bytes([number])).digest() for number in range(150)), "not_text"),
         (b"text\0text\0" * 50, "not_text"),

@@ -104,6 +104,20 @@ class TestMarkdown:
     def test_thematic_break_at_the_start_is_text(self):
         assert texts("---\n\ntext: this\n\n---\n\nmore\n", "a.md") == ["---\n\ntext: this\n\n---\n\nmore"]
 
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            ("a ![x](data:image/png;base64,{data}) b", "a ![x](data:image/png) b"),
+            ("![x][1]\n\n[1]: <data:image/png;base64,{data}>\n\nb", "![x][1]\n\n[1]: <data:image/png>\n\nb"),
+            ('<img src="data:image/svg+xml;utf8,{data}"> b', '<img src="data:image/svg+xml;utf8"> b'),
+            ("<img src='data:image/png;base64,{data}\n{data}'> b", "<img src='data:image/png'> b"),
+            ("data:text/plain,short and data: {data}", "data:text/plain,short and data: {data}"),
+        ],
+    )
+    def test_data_uris_are_omitted(self, content, expected):
+        data = "iVBORw0KGgoAAAANSUhEUgAAAAUA" * 4
+        assert texts(content.format(data=data), "a.md") == [expected.format(data=data)]
+
     def test_deep_nesting_loses_no_text(self):
         text = f"{'> ' * 500}deep\n\n# A\n\nend"
         assert [section.headings for section in sections(text, "a.md")] == [(), ("A",)]
@@ -219,6 +233,21 @@ class TestWebPage:
         texts = [section.text for section in document.sections]
         title = document.title if document.title and document.title not in texts else None
         assert "\n\n".join(filter(None, [title, *texts])) == expected
+
+    @pytest.mark.parametrize(
+        ("page", "expected"),
+        [
+            ("<ol><li>a<li>b<ol><li>c</ol><li>d</ol>", "1. a\n2. b\n1. c\n3. d"),
+            ("<ol start=4><li><p>a</p><p>more</p><li value='9'>b<li>c</ol>", "4. a\n\nmore\n\n9. b\n10. c"),
+            ("<ul><li><p>a</p></li><li>b</ul>", "- a\n- b"),
+            ("<ol><li><h2>Title</h2>text</ol>", "1. Title\n\ntext"),
+            ("a <img src=x alt='The &amp; logo'> b<img alt=\"\">", "a The & logo b"),
+            ("<p>infor&shy;mation and well&#8209;known", "information and well\u2011known"),
+            ("<p><svg><text>no</text></svg>a<noscript>b</noscript><p>c", "a\n\nc"),
+        ],
+    )
+    def test_lists_pictures_and_soft_hyphens(self, page, expected):
+        assert "\n\n".join(texts(page, "a.html")) == expected
 
     def test_title_with_tags_or_cdata(self):
         assert read_bytes(b"<title>A &amp; <b></title><p>x", "a.html").title == "A & <b>"
@@ -342,6 +371,24 @@ class TestJsonLines:
     def test_line_separator_in_a_string_does_not_end_the_row(self):
         assert texts('{"text": "a\u2028b\x85c"}', "a.jsonl") == ["a\nb\nc"]
 
+    @pytest.mark.parametrize(
+        ("content", "rows"),
+        [
+            ('[\n{"text": "a"},\n{"text": "b"}\n]\n', [1, 2]),
+            ('[{"text": "a"}, {"text": "b"}]', [1, 2]),
+            ('{\n  "text": "a"\n}\n{\n  "text": "b"\n}\n', [1, 4]),
+            ('\x1e{"text": "a"}\n\x1e{"text": "b"}\n', [2, 4]),
+            ('\ufeff{"text": "a"}\r\n{"text": "b"}', [1, 2]),
+        ],
+    )
+    def test_variants_of_json_lines(self, content, rows):
+        assert sections(content, "a.jsonl") == [Section("a", row=rows[0]), Section("b", row=rows[1])]
+
+    def test_data_uris_are_omitted(self):
+        document = read_bytes(b'{"text": "see ![x](data:image/png;base64,%s)"}' % (b"iVBORw0KGgo" * 9), "a.jsonl")
+        assert document.sections[0].text == "see ![x](data:image/png)"
+        assert document.notes == ("Contents of data URIs that were omitted: 1.",)
+
     @pytest.mark.parametrize("row", ["{", "not json", '{"text": "unclosed', "[1, 2", '{"a": 1}{"b": 2}', "1" * 5000])
     def test_invalid_row_is_named(self, row):
         with pytest.raises(DocumentRefused, match="row 2") as refused:
@@ -383,16 +430,65 @@ class TestDelimited:
             "sentence: Good day.",
         ]
 
-    @pytest.mark.parametrize("bad", ['"never closed\nx,y\n', f"{'x' * 140_000},y\n"])
-    def test_invalid_row_is_named(self, bad):
-        with pytest.raises(DocumentRefused, match="row 3") as refused:
-            read_bytes(f"a,b\n1,2\n{bad}".encode(), "a.csv")
-        assert refused.value.reason == "corrupt"
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            ('a,b\n1,2\n"never closed\nx,y\n', ["a: 1\nb: 2", 'a: "never closed', "a: x\nb: y"]),
+            # quotes within quoted cells, after which rows with quoted line ends are still read
+            (
+                'a,b\n"x, y",z\n"a "quoted" word",w\n"m\nn",o\n',
+                ["a: x, y\nb: z", 'a: a "quoted" word\nb: w', "a: m\nn\nb: o"],
+            ),
+            ('id,text\n1,"say \\"hi\\", ok"\n2,plain\n', ['id: 1\ntext: say "hi", ok', "id: 2\ntext: plain"]),
+            ('id,path\n1,"C:\\dir\\"\n2,b\n', ["id: 1\npath: C:\\dir\\", "id: 2\npath: b"]),
+            ("'a','b, c'\n'x','y, z'\n", ["a: x\nb, c: y, z"]),
+            ("it's,b\nx,that's\n", ["it's: x\nb: that's"]),
+            ('a, b\nx, "y, z"\n', ["a: x\nb: y, z"]),
+            # tabs
+            ('a\tb\n1\tHe said "hi\n2\t"Yes" he said\n', ['a: 1\nb: He said "hi', 'a: 2\nb: "Yes" he said']),
+            ('a\tb\n1\t"Hello\n2\tmiddle\n3\tbye"\n', ['a: 1\nb: "Hello', "a: 2\nb: middle", 'a: 3\nb: bye"']),
+            ('id\ttext\n1\t"two\nlines"\n2\tx\n', ["id: 1\ntext: two\nlines", "id: 2\ntext: x"]),
+            # delimiters
+            ("Ann;1,5;2,5\nBob;3,5;4,5\n", [f"column 1: {name}\ncolumn 2: {a}\ncolumn 3: {b}" for name, a, b in
+                                            [("Ann", "1,5", "2,5"), ("Bob", "3,5", "4,5")]]),
+            ("id,tags,x\n1,a|b,y\n2,c|d,z\n", ["id: 1\ntags: a|b\nx: y", "id: 2\ntags: c|d\nx: z"]),
+            ("a,b\r1,2\r3,4\r", ["a: 1\nb: 2", "a: 3\nb: 4"]),
+            (f"\ufeffa,b\n1,x\0y{'z' * 400}\n", [f"a: 1\nb: xy{'z' * 400}"]),
+        ],
+    )  # fmt: skip
+    def test_dialects(self, content, expected):
+        assert texts(content, "a.csv") == expected
 
-    def test_header_without_rows_is_refused(self):
-        with pytest.raises(DocumentRefused, match="no text") as refused:
-            read_bytes(b"a,b\n", "a.csv")
-        assert refused.value.reason == "empty"
+    def test_rows_with_mismatched_quotes_are_noted(self):
+        document = read_bytes(b'a,b\n"x","y"\n"a "b" c",d\n', "a.csv")
+        assert document.notes == ("1 row has quotes that do not match, and was read as written.",)
+
+    @pytest.mark.parametrize("cell", ["x" * 140_000, f'"{"x" * 140_000}"'])
+    def test_long_cell_is_read(self, cell):
+        assert texts(f"a,b\n{cell},y\n", "a.csv") == [f"a: {'x' * 140_000}\nb: y"]
+
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            ("Country,2019,2020\nGermany,83,84\n", "Country: Germany\n2019: 83\n2020: 84"),
+            (",2019,2020\nGermany,83,84\n", "column 1: Germany\n2019: 83\n2020: 84"),
+            ("State,1/22/20,1/23/20\nOhio,5,6\n", "State: Ohio\n1/22/20: 5\n1/23/20: 6"),
+            ("2019,2020\n5,6\n", "2019: 5\n2020: 6"),
+            # no headers
+            ("Ann,1990\nBob,1985\n", "column 1: Ann\ncolumn 2: 1990"),
+            ("yes,no\nno,yes\nyes,yes\n", "column 1: yes\ncolumn 2: no"),
+            ("ann@example.com,Rome\nbob@example.com,Oslo\n", "column 1: ann@example.com\ncolumn 2: Rome"),
+            ("A sentence. " * 10 + ",x\nAnother,y\n", f"column 1: {('A sentence. ' * 10).strip()}\ncolumn 2: x"),
+            ("a,b\n", "column 1: a\ncolumn 2: b"),
+        ],
+    )
+    def test_header_is_detected(self, content, expected):
+        assert texts(content, "a.csv")[0] == expected
+
+    def test_line_above_a_table_is_a_section(self):
+        assert sections("Report of 2020\n\nname,age,city\nAnn,3,Rome\n", "a.csv") == [
+            Section("Report of 2020", row=1), Section("name: Ann\nage: 3\ncity: Rome", row=4),
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

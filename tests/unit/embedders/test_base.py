@@ -84,7 +84,12 @@ def test_embed_query_and_documents_shapes():
         (["a", "b\ud800"], InputError, "Text 1 contains an unpaired surrogate at index 1", 1),
         (["a", "x" * 101], PayloadTooLarge, "Text 1 takes 101 bytes; the limit of a request is 100", 1),
         ("one text", InputError, "takes a list of texts", None),
-        (iter(["a"]), InputError, "not a list_iterator. Call embed_stream", None),
+        (iter(["a"]), InputError, "not list_iterator. Call embed_stream", None),
+        (map(str, [1]), InputError, "not map. Call embed_stream", None),
+        ({"a", "b"}, InputError, "not set. Pass a list", None),
+        ({"a": 1}, InputError, "not dict. Pass a list", None),
+        (b"ab", InputError, "not bytes. Pass a list", None),
+        (None, InputError, "not NoneType. Pass a list", None),
     ],
 )
 def test_invalid_texts_are_rejected_before_any_request(texts, error, message, index):

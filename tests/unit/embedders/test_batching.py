@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -65,10 +66,10 @@ def test_text_is_measured_before_it_is_rejected():
         embedder.embed(["x" * 205])
 
 
-class FakeSession:
+class FakeSession(boto3.Session):
     """A boto3 session whose endpoint returns a unit vector for each text."""
 
-    def client(self, service, **options):
+    def client(self, service, **options):  # type: ignore[override]
         del service, options
         meta = SimpleNamespace(region_name="us-east-1", endpoint_url="https://service.example")
         return SimpleNamespace(meta=meta, _make_api_call=None, invoke_endpoint=self.invoke_endpoint)

@@ -12,6 +12,7 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from embedstack.documents import ReadLimits
+from embedstack.documents.s3_objects import S3Object
 from embedstack.errors import (
     CollectionReplaced,
     ConfigurationError,
@@ -25,7 +26,6 @@ from embedstack.errors import (
 from pipeline_functions.ingest_handler import IngestHandler, RecordFailed
 from pipeline_functions.ingest_services import IngestServices
 from pipeline_functions.messages import DocumentMessage, read_message
-from pipeline_functions.s3_documents import S3Object
 
 
 @dataclass
@@ -64,6 +64,7 @@ class FakeServices:
     limits: ReadLimits = field(default_factory=lambda: ReadLimits(max_seconds=20))
     reopened: int = 0
     reconcile: list[bool] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     @property
     def s3_reader(self):
@@ -78,11 +79,13 @@ class FakeServices:
         content = self.objects.get(key)
         yield None if content is None else S3Object(io.BytesIO(content), f'"{len(content)}"', len(content))
 
-    def etag(self, bucket, key):
+    def version(self, bucket, key):
         content = self.objects.get(key)
         return None if content is None else f'"{len(content)}"'
 
-    def ingest(self, source, content, *, deadline=None, first_chunk=0, reconcile_concurrent_versions=False):
+    def ingest(
+        self, source, content, *, metadata, notes, deadline=None, first_chunk=0, reconcile_concurrent_versions=False
+    ):
         self.calls.append((source, first_chunk, deadline - time.monotonic()))
         self.reconcile.append(reconcile_concurrent_versions)
         if source in self.concurrent_changes:
@@ -91,7 +94,7 @@ class FakeServices:
         if isinstance(result, Exception):
             raise result
         chunks, next_chunk = result or (3, None)
-        return SimpleNamespace(chunks=chunks, embedded=chunks, unchanged=0, next_chunk=next_chunk)
+        return SimpleNamespace(chunks=chunks, embedded=chunks, unchanged=0, next_chunk=next_chunk, notes=self.notes)
 
     def remove(self, source, *, reconcile_concurrent_versions=False):
         self.calls.append(("removed", source))
@@ -176,8 +179,8 @@ def test_handler_enqueues_a_continuation_when_time_runs_out(services, telemetry)
 
 
 def test_handler_continues_only_unchanged_content(services, telemetry):
-    start_invocation(services, telemetry).handle_record(record(key="a", next_chunk=200, etag='"7"'))
-    start_invocation(services, telemetry).handle_record(record(key="b", next_chunk=200, etag='"another"'))
+    start_invocation(services, telemetry).handle_record(record(key="a", next_chunk=200, version='"7"'))
+    start_invocation(services, telemetry).handle_record(record(key="b", next_chunk=200, version='"another"'))
     assert [call[:2] for call in services.calls] == [("a", 200), ("b", 0)]
 
 
@@ -272,7 +275,7 @@ def test_handler_reprocesses_objects_that_changed_meanwhile(services, telemetry)
 
 def test_handler_enqueues_changed_objects_when_time_is_short(services, telemetry):
     services.concurrent_changes["a"] = b"newer content"
-    start_invocation(services, telemetry, 60, 60, 29).handle_record(record(key="a", next_chunk=200, etag='"7"'))
+    start_invocation(services, telemetry, 60, 60, 29).handle_record(record(key="a", next_chunk=200, version='"7"'))
     assert [call[:2] for call in services.calls] == [("a", 200)]
     (message,) = services.queues.sent
     assert message == DocumentMessage("bucket", "a", 1, '"7"')
@@ -317,3 +320,11 @@ def test_fit_limits_reading_to_the_functions_limits(seconds, memory_mb, reading,
     services.fit(seconds, memory_mb)
     services.fit(1, 1)
     assert (services.limits.max_seconds, services.limits.max_memory_bytes // 2**20) == (reading, memory)
+
+
+def test_handler_logs_counts_and_returns_notes(services, telemetry):
+    services.notes = ("2 of 4 pages have no text.",)
+    outcome = start_invocation(services, telemetry).handle_direct_event(DocumentMessage("bucket", "a"))
+    assert outcome.notes == services.notes
+    assert "2 of 4 pages have no text." in "".join(telemetry.lines)
+    assert telemetry.counts["Noted"] == 1

@@ -62,7 +62,7 @@ def test_read_message_does_not_decode_direct_keys():
 
 @pytest.mark.parametrize("key", ["plain", "über \u2028 \U0001f600", "tab\tand\x01control"])
 def test_continuation_round_trips(key):
-    message = DocumentMessage("b", key, next_chunk=200, etag='"abc"')
+    message = DocumentMessage("b", key, next_chunk=200, version='"abc"')
     assert read_message(message.to_json()) == [message]
     assert message.to_json().isascii(), "SQS accepts any ASCII key"
     assert read_message(message.from_start().to_json()) == [DocumentMessage("b", key)]
@@ -86,7 +86,7 @@ def test_continuation_round_trips(key):
         '{"bucket": "b", "key": "k", "next_chunk": -1}',
         '{"bucket": "b", "key": "k", "next_chunk": true}',
         '{"bucket": "b", "key": "k", "next_chunk": "1"}',
-        '{"bucket": "b", "key": "k", "etag": 1}',
+        '{"bucket": "b", "key": "k", "version": 1}',
         '{"Event": "s3:Another"}',
         notification("%FF"),
         "[" * 100_000,
@@ -96,3 +96,10 @@ def test_anything_else_is_refused_without_being_quoted(body):
     with pytest.raises(MessageRefused) as caught:
         read_message(body)
     assert len(str(caught.value)) < 200
+
+
+def test_message_of_a_metadata_file_names_its_document():
+    assert read_message('{"bucket": "b", "key": "a/report.pdf.metadata.json"}') == [
+        DocumentMessage("b", "a/report.pdf")
+    ]
+    assert read_message('{"bucket": "b", "key": ".metadata.json"}') == [DocumentMessage("b", ".metadata.json")]

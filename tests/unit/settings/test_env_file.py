@@ -22,6 +22,8 @@ VALUES = {
     "EMBEDDING_TRUNCATE": "true",
     "EMBEDSTACK_LATE_CHUNKING": "true",
     "LOCALAWS_CHECK_ANSWERS": "1",
+    "LOCALAWS_QUOTAS": '{"ml.m5.large for endpoint usage": 1}',
+    "LOCALAWS_REFUSE_GPU_INSTANCES": "1",
     "OLLAMA_HOST": "http://127.0.0.1:11999",
     "RERANKER_TRUNCATE": "true",
     "SAGEMAKER_VERIFY_MODEL": "false",
@@ -54,6 +56,21 @@ def test_example_setting_is_read(monkeypatch, tmp_path, source, name):
     else:
         monkeypatch.setenv(name, value)
     assert plain(getattr(load(), field)).lower() in (value, f"{value}.0", "true" if value == "1" else value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("ml.m5.large", "not a JSON object of quotas by name"),
+        ("[1]", "whole numbers of at least 0"),
+        ('{"ml.m5.large for endpoint usage": -1}', "whole numbers of at least 0"),
+        ('{"instances": 1}', "'instances' is not a quota"),
+    ],
+)
+def test_invalid_quotas_name_the_setting(monkeypatch, value, message):
+    monkeypatch.setenv("LOCALAWS_QUOTAS", value)
+    with pytest.raises(ConfigurationError, match=f"LOCALAWS_QUOTAS: .*{message}"):
+        load_local_aws_settings()
 
 
 def test_example_states_the_defaults():

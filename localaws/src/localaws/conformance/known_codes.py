@@ -34,6 +34,8 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
     "sagemaker": frozenset({"ValidationException"}),
     # "An error occurred (ValidationException) when calling the GetCostAndUsage operation", in users' reports.
     "ce": frozenset({"ValidationException"}),
+    # Sent for every violation of the model, in snapshots of localstack/localstack, which were recorded on AWS.
+    "lambda": frozenset({"ValidationException"}),
     # The same, in front of the model; CreateLogGroup and others declare InvalidParameterException only.
     "logs": frozenset({"ValidationException"}),
     # "SerializationException" (HTTP 400) for a body that is not valid JSON for the operation, in users' reports.
@@ -58,9 +60,13 @@ _OF_SERVICES: dict[str, frozenset[str]] = {
     "sqs": frozenset(
         {
             "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+            "AWS.SimpleQueueService.BatchRequestTooLong",
             "AWS.SimpleQueueService.EmptyBatchRequest",
+            "AWS.SimpleQueueService.InvalidBatchEntryId",
             "AWS.SimpleQueueService.NonExistentQueue",
             "AWS.SimpleQueueService.PurgeQueueInProgress",
+            "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+            "QueueAlreadyExists",
         }
     ),
     # Amazon S3 API reference, "List of error codes": the model declares almost none of them.

@@ -55,6 +55,11 @@ class SimulatedTime:
         """The simulated time, in UTC."""
         return self._start + timedelta(seconds=self.seconds())
 
+    def resume(self, ahead: float, speed: float) -> None:
+        """Continue another clock that was ahead of the machine's time by some seconds, at its speed."""
+        self.advance(ahead)
+        self.set_speed(speed)
+
     def set_speed(self, speed: float) -> None:
         """Run at another speed from now on.
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Middleware = Callable[[WSGIApplication], WSGIApplication]
 
 __all__ = [
+    "ACCESS_KEY_KEY",
     "CONNECTION_KEY",
     "IS_ANONYMOUS_KEY",
     "IS_DISCONNECTED_KEY",
@@ -35,10 +36,12 @@ CONNECTION_KEY = "embedstack.connection"
 IS_DISCONNECTED_KEY = "waitress.client_disconnected"
 #: Whether the request is unsigned: S3 then decides whether everyone may do this.
 IS_ANONYMOUS_KEY = "embedstack.is_anonymous"
+#: The access key id of a signed request.
+ACCESS_KEY_KEY = "embedstack.access_key"
 
 #: moto's path for resetting everything.
 RESET_PATH = "/moto-api/reset"
-#: Prefixes of paths that belong to no AWS API: health, time, faults, function URLs, reset.
+#: Prefixes of paths that belong to no AWS API: health, time, faults, function URLs, queues, reset.
 OWN_PATHS = ("/_embedstack/", RESET_PATH)
 
 

@@ -3,6 +3,9 @@
 ``POST /_embedstack/faults`` with ``{"service", "kind", "rate", "seed", "seconds", "count"}`` sets the fault of a
 service. A rate of 0 ends it, as do ``count`` failed requests. ``seconds`` is the longest duration of a ``hang``, which
 ends earlier if the client gives up. Initially no service has a fault.
+
+Some kinds do not fail a request but what it starts: an endpoint without capacity is accepted, and fails later. The
+service asks for these with :meth:`Faults.deferred_strike`.
 """
 
 import contextlib
@@ -14,8 +17,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +36,7 @@ from localaws.core.wsgi import (
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["BY_SERVICE", "FAULTS_PATH", "FaultInjector"]
+__all__ = ["BY_SERVICE", "FAULTS_PATH", "FaultInjector", "Faults"]
 
 FAULTS_PATH = "/_embedstack/faults"
 
@@ -107,20 +111,19 @@ class _Fault:
     kind: str
     rate: float
     random: random.Random
-    seconds: float
+    seconds: float | None
     left: float = math.inf
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def parse(cls, request: dict[str, Any], errors: ErrorResponses) -> "_Fault":
-        kinds = sorted({*errors, *_DISCONNECTING, *_CORRUPTIONS})
+    def parse(cls, request: dict[str, Any], kinds: Collection[str]) -> "_Fault":
         if request["kind"] not in kinds:
             raise ValueError(
-                f"Unknown kind {request['kind']!r} of fault of {request['service']}. Kinds: {', '.join(kinds)}"
+                f"Unknown kind {request['kind']!r} of fault of {request['service']}. Kinds: {', '.join(sorted(kinds))}"
             )
         seed = random.Random(request.get("seed", 0))  # noqa: S311 - the same faults in every run
-        seconds, count = float(request.get("seconds", _HANG_SECONDS)), float(request.get("count", math.inf))
-        return cls(request["kind"], float(request["rate"]), seed, seconds, count)
+        seconds = None if request.get("seconds") is None else float(request["seconds"])
+        return cls(request["kind"], float(request["rate"]), seed, seconds, float(request.get("count", math.inf)))
 
     def strikes(self) -> bool:
         with self.lock:
@@ -129,19 +132,70 @@ class _Fault:
             return strikes
 
 
+class Faults:
+    """The faults of all services."""
+
+    def __init__(
+        self,
+        errors: Mapping[str, ErrorResponses] = BY_SERVICE,
+        deferred: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
+        """Start without faults.
+
+        Args:
+            errors: Error responses by service; other services have SageMaker's.
+            deferred: Kinds that do not fail a request but what it starts, by service.
+        """
+        self._errors = errors
+        self._deferred = deferred
+        self._faults: dict[str, _Fault] = {}
+
+    def set(self, request: dict[str, Any]) -> None:
+        """Set the fault of a service.
+
+        Raises:
+            ValueError: A member is invalid.
+            KeyError: A member is missing.
+            TypeError: A member has a wrong type.
+        """
+        service = request["service"]
+        kinds = {*self.errors_of(service), *_DISCONNECTING, *_CORRUPTIONS, *self._deferred.get(service, ())}
+        self._faults[service] = _Fault.parse(request, kinds)
+
+    def errors_of(self, service: str) -> ErrorResponses:
+        """The error responses of a service."""
+        return self._errors.get(service, _SAGEMAKER)
+
+    def strike(self, environ: "WSGIEnvironment") -> "tuple[str, _Fault] | None":
+        """The service of a request and the fault that it meets, or None."""
+        if not self._faults:
+            return None
+        service = _service_of(environ)
+        fault = self._faults.get(service)
+        if fault is None or fault.kind in self._deferred.get(service, ()) or not fault.strikes():
+            return None
+        return service, fault
+
+    def deferred_strike(self, service: str) -> tuple[str, float | None] | None:
+        """The kind and the seconds of the fault that something started now meets, or None."""
+        fault = self._faults.get(service)
+        if fault is None or fault.kind not in self._deferred.get(service, ()) or not fault.strikes():
+            return None
+        return fault.kind, fault.seconds
+
+
 class FaultInjector:
     """Makes requests to an application fail."""
 
-    def __init__(self, application: "WSGIApplication", errors: Mapping[str, ErrorResponses] = BY_SERVICE) -> None:
-        """Wrap an application; no fault is set.
+    def __init__(self, application: "WSGIApplication", faults: Faults | None = None) -> None:
+        """Wrap an application.
 
         Args:
             application: Handles the requests that do not fail.
-            errors: Error responses by service; other services have SageMaker's.
+            faults: The faults; by default, none is set.
         """
         self._application = application
-        self._errors = errors
-        self._faults: dict[str, _Fault] = {}
+        self._faults = faults or Faults()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Pass on a request, or make it fail."""
@@ -150,26 +204,22 @@ class FaultInjector:
                 document = {"error": "Set a fault with POST."}
                 return send_json(start_response, "405 Method Not Allowed", document, [("Allow", "POST")])
             return self._configure(environ, start_response)
-        service = _service_of(environ) if self._faults else ""
-        fault = self._faults.get(service)
-        if fault is None or not fault.strikes():
+        struck = self._faults.strike(environ)
+        if struck is None:
             return self._application(environ, start_response)
+        service, fault = struck
         if fault.kind in _CORRUPTIONS:
             return self._corrupt(environ, start_response, fault.kind)
         read_body(environ)
         if fault.kind in _DISCONNECTING:
-            return _disconnect(environ, seconds=fault.seconds if fault.kind == "hang" else 0)
-        status, code, members = self._errors_of(service)[fault.kind]
+            seconds = _HANG_SECONDS if fault.seconds is None else fault.seconds
+            return _disconnect(environ, seconds=seconds if fault.kind == "hang" else 0)
+        status, code, members = self._faults.errors_of(service)[fault.kind]
         return send_json(start_response, status, members, [("x-amzn-errortype", code)])
-
-    def _errors_of(self, service: str) -> ErrorResponses:
-        return self._errors.get(service, _SAGEMAKER)
 
     def _configure(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:
-            request = json.loads(read_body(environ))
-            service = request["service"]
-            self._faults[service] = _Fault.parse(request, self._errors_of(service))
+            self._faults.set(json.loads(read_body(environ)))
         except (ValueError, KeyError, TypeError) as error:
             return send_json(start_response, "400 Bad Request", {"error": str(error)})
         return send_json(start_response, "200 OK", {})
@@ -191,7 +241,7 @@ def _service_of(environ: "WSGIEnvironment") -> str:
     scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition(",")[0].split("/")
     service = scope[3] if len(scope) > 4 else ""
     path = environ.get("PATH_INFO", "")
-    if (service == "sagemaker" and path.endswith("/invocations")) or (service == "bedrock" and "/model/" in path):
+    if (service == "sagemaker" and path.startswith("/endpoints/")) or (service == "bedrock" and "/model/" in path):
         return f"{service}-runtime"
     return service
 

@@ -13,14 +13,19 @@ from moto.cloudformation.responses import CloudFormationResponse
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.utils import convert_to_flask_response
 from moto.ec2.responses import EC2Response
+from moto.iam.responses import IamResponse
 from moto.kms.responses import KmsResponse
+from moto.logs.responses import LogsResponse
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.rds.responses import RDSResponse
 from moto.s3.responses import S3Response
 from moto.s3vectors.responses import S3VectorsResponse
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+from moto.secretsmanager.responses import SecretsManagerResponse
+from moto.sns.responses import SNSResponse
 from moto.sqs.responses import SQSResponse
+from moto.sts.responses import TokenResponse
 
 from localaws.gateway.error_responses import protect
 from localaws.gateway.request_guard import UNSIGNED_ACTIONS
@@ -31,16 +36,21 @@ from localaws.services.ce.api import CostExplorer
 from localaws.services.cloudformation.api import CloudFormation
 from localaws.services.cloudwatch.api import CloudWatch
 from localaws.services.ec2.api import Ec2
+from localaws.services.iam.api import Iam
 from localaws.services.kms.api import Kms
 from localaws.services.lambda_.api import Functions
+from localaws.services.logs.api import Logs
 from localaws.services.rds.api import Rds
 from localaws.services.s3.api import S3
 from localaws.services.s3.event_notifications import ObjectEvents
 from localaws.services.s3vectors.api import S3VectorsApi
 from localaws.services.sagemaker.api import SageMaker
-from localaws.services.sagemaker_runtime.api import SageMakerRuntime
+from localaws.services.sagemaker_runtime.api import STREAM_PATH, SageMakerRuntime
+from localaws.services.secretsmanager.api import SecretsManager
+from localaws.services.sns.api import Sns
 from localaws.services.sqs.api import Sqs
 from localaws.services.sqs.message_queue import MessageQueue
+from localaws.services.sts.api import Sts
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -52,6 +62,7 @@ if TYPE_CHECKING:
     from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
     from localaws.services.sagemaker.host import EndpointHost
+    from localaws.services.sqs.message_queue import MessageQueue
 
 __all__ = ["LocalAwsApplication"]
 
@@ -73,6 +84,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
         functions: "FunctionHost",
         vectors: "S3Vectors",
         databases: "DatabaseHost",
+        queue_class: "type[MessageQueue]",
     ) -> None:
         """Build the application.
 
@@ -84,15 +96,12 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             functions: The functions behind Lambda.
             vectors: S3 Vectors.
             databases: The servers behind RDS.
+            queue_class: The class of queues.
         """
         # moto lists its own folder each time, which takes a third or more of a request's time.
         self._backend_of = functools.lru_cache(_REMEMBERED_HOSTS)(super().get_backend_for_host)
         # moto routes to classes. A subclass per application carries its host without a global variable.
         control_plane = type("SageMaker", (SageMaker,), {"host": host})
-        # moto registers each model class by its package, so the subclass needs the module's name.
-        queue_class = type(
-            "LocalQueue", (MessageQueue,), {"simulated": monitoring.time, "__module__": MessageQueue.__module__}
-        )
         vectors_api = type("S3VectorsApi", (S3VectorsApi,), {"service": vectors})
         self._replacements: dict[Any, Any] = {
             ApplicationAutoScalingResponse: type(
@@ -107,8 +116,10 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
             CostExplorerResponse: CostExplorer,
             EC2Response: Ec2,
+            IamResponse: Iam,
             KmsResponse: Kms,
             LambdaResponse: type("Functions", (Functions,), {"host": functions}),
+            LogsResponse: Logs,
             RDSResponse: type("Rds", (Rds,), {"host": databases}),
             S3VectorsResponse: vectors_api,
             S3Response: type("S3", (S3,), {"events": ObjectEvents()}),
@@ -116,7 +127,10 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             SageMakerRuntimeResponse: type(
                 "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}
             ),
+            SecretsManagerResponse: SecretsManager,
+            SNSResponse: Sns,
             SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class}),
+            TokenResponse: Sts,
         }
         self._bedrock = BedrockRuntime()
         super().__init__(self._create_service)
@@ -162,6 +176,9 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             replacement = self._replacements.get(getattr(handler, "__self__", None))
             if replacement is not None:
                 app.view_functions[endpoint] = convert_to_flask_response(getattr(replacement, handler.__name__))
+        if service == "sagemakerruntime":  # moto has no route for it
+            runtime = convert_to_flask_response(self._replacements[SageMakerRuntimeResponse].dispatch)
+            app.add_url_rule(f"/endpoints/<name>{STREAM_PATH}", "stream", runtime, methods=["POST"])
         protect(app, service, routed_by_path=service in _ROUTED_BY_PATH)
         return app
 

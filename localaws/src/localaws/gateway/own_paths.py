@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import NotFound
 
-from localaws.core.health import HEALTH_PATH
+from localaws.core.paths import HEALTH_PATH
 from localaws.core.wsgi import RESET_PATH, read_body, send_json
 
 if TYPE_CHECKING:

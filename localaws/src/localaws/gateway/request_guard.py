@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from localaws.core.local_requests import local_request_refusal
-from localaws.core.wsgi import IS_ANONYMOUS_KEY, OWN_PATHS
+from localaws.core.wsgi import ACCESS_KEY_KEY, IS_ANONYMOUS_KEY, OWN_PATHS
 from localaws.gateway.request_signature import MalformedSignature, parse_signature
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ class RequestGuard:
                 signature = parse_signature(environ)
             except MalformedSignature as error:
                 return _reject(environ, start_response, error.status, error.code, str(error))
-            if signature is None and not _is_unsigned_action(environ):
+            if signature is not None:
+                environ[ACCESS_KEY_KEY] = signature.access_key
+            elif not _is_unsigned_action(environ):
                 if not _may_be_anonymous(environ):
                     return _reject_unsigned(environ, start_response)
                 environ[IS_ANONYMOUS_KEY] = True

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,23 +14,31 @@ from localaws.config import LocalAwsConfig
 from localaws.conformance import ConformanceCheck
 from localaws.core.clock import SimulatedTime, TimeControl
 from localaws.core.wsgi import chain
-from localaws.faults.injector import FaultInjector
+from localaws.faults.injector import FaultInjector, Faults
+from localaws.gateway.caller_account import CallerAccount
 from localaws.gateway.dispatcher import LocalAwsApplication
 from localaws.gateway.own_paths import ClosedPaths, HealthCheck
 from localaws.gateway.response_filters import CorsHeaderFilter, NullMemberFilter
 from localaws.gateway.retry_deduplicator import RetryDeduplicator
+from localaws.gateway.state import State, read_state_file, write_state_file
 from localaws.process.databases import remove_databases
 from localaws.process.pid_files import PidFiles
+from localaws.process.saved_file import SavedFile
 from localaws.services.application_autoscaling.service import AutoScaling
 from localaws.services.cloudwatch.service import Monitoring
 from localaws.services.iam.managed_policies import disable_managed_policies, enable_managed_policies
 from localaws.services.lambda_.function_urls import FunctionUrls
 from localaws.services.lambda_.service import FunctionHost
+from localaws.services.rds.records import clusters
 from localaws.services.rds.service import DatabaseHost
 from localaws.services.s3vectors.service import S3Vectors
 from localaws.services.sagemaker.async_inference.service import AsyncInference
+from localaws.services.sagemaker.endpoints.launch_faults import LAUNCH_FAULTS
 from localaws.services.sagemaker.host import EndpointHost
+from localaws.services.sagemaker.quotas import QuotaControl
 from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
+from localaws.services.sqs.inspection import QueueInspection
+from localaws.services.sqs.message_queue import queue_class
 from localaws.services.sqs.metrics import QueueMetrics
 
 if TYPE_CHECKING:
@@ -55,37 +65,58 @@ class Services:
         host: The endpoints behind SageMaker.
     """
 
-    def __init__(self, config: LocalAwsConfig, state_dir: Path, describe: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, config: LocalAwsConfig, state_dir: Path, describe: Callable[[], dict[str, Any]], *, resume: bool = False
+    ) -> None:
         """Create the services, after removing what an earlier local AWS left behind.
 
         Args:
             config: Limits and durations.
             state_dir: Folder for pid files, artifacts, functions and databases.
             describe: Returns the health check's response.
+            resume: Whether to continue with the state that an earlier local AWS has kept in the folder.
+
+        Raises:
+            LocalAwsError: The kept state cannot be read.
         """
         for folder in ("models", "functions"):
             shutil.rmtree(state_dir / folder, ignore_errors=True)
-        remove_databases(state_dir)
+        self._state_dir = state_dir
         self._pids = PidFiles(state_dir / "containers")
         self._pids.reap(config.stop_grace)
-        simulated = SimulatedTime(config.clock_speed)
-        monitoring = Monitoring(simulated)
+        self._time = simulated = SimulatedTime(config.clock_speed)
+        self._queue_class = queue_class(simulated)
+        self._state = read_state_file(state_dir, self._named) if resume else State()
+        remove_databases(state_dir, kept=[cluster.database.folder for cluster in clusters()])
+        if self._state.clock is not None:
+            simulated.resume(*self._state.clock)
+        self._state.scaling.end_open_changes(simulated.now())
+        monitoring = Monitoring(simulated, self._state.metrics, self._state.alarm_history)
         recorder = MetricRecorder(simulated, monitoring.metrics)
         self.host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
-        scaling = AutoScaling(self.host.scalable, monitoring)
+        scaling = AutoScaling(self.host.scalable, monitoring, self._state.scaling)
         self.host.is_scalable_target = scaling.is_target
-        async_inference = AsyncInference(self.host)
+        faults = Faults(deferred={"sagemaker": frozenset(LAUNCH_FAULTS)})
+        self.host.next_launch_fault = partial(faults.deferred_strike, "sagemaker")
+        async_inference = AsyncInference(self.host, self._state.async_queues)
         monitoring.alarms.on_minute(async_inference.sample)
-        vectors = S3Vectors(config.vector_writes_per_second, config.vectors_per_second)
+        vectors = S3Vectors(
+            config.vector_writes_per_second, config.vectors_per_second, self._state.vectors, time=simulated
+        )
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         self._functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
-        databases = DatabaseHost(state_dir, self._pids)
-        enable_managed_policies(config.region)
-        self._background: list[_Background] = [monitoring.alarms, scaling, async_inference, self._functions, databases]
+        self._databases = DatabaseHost(state_dir, self._pids)
+        enable_managed_policies()
+        self._background: list[_Background] = [
+            monitoring.alarms, scaling, async_inference, self._functions, self._databases
+        ]  # fmt: skip
         middlewares: list[Middleware] = [
+            CallerAccount,
             partial(TimeControl, simulated=simulated),
-            FaultInjector,
+            partial(FaultInjector, faults=faults),
+            partial(QuotaControl, quotas=self.host.quotas),
             partial(FunctionUrls, host=self._functions),
+            QueueInspection,
             RetryDeduplicator,
             *([ConformanceCheck] if config.check_answers else []),
             partial(HealthCheck, describe=describe),
@@ -94,19 +125,29 @@ class Services:
             NullMemberFilter,
         ]
         dispatcher = LocalAwsApplication(
-            self.host, monitoring, scaling, async_inference, self._functions, vectors, databases
+            self.host,
+            monitoring,
+            scaling,
+            async_inference,
+            self._functions,
+            vectors,
+            self._databases,
+            self._queue_class,
         )
         self.application = chain(middlewares, dispatcher)
 
     def start(self, port: int) -> None:
-        """Start the services' threads.
+        """Start the services' threads, and the processes of the state that was kept.
 
         Args:
             port: The port under which functions reach the local AWS.
         """
+        self._functions.serve_on(port)
+        self.host.resume(self._state.components)
+        self._databases.resume([cluster.database for cluster in clusters() if cluster.runs])
         for service in self._background:
             service.start()
-        self._functions.serve_on(port)
+        self._functions.resume()
 
     def close(self) -> None:
         """Stop every thread and process."""
@@ -115,7 +156,30 @@ class Services:
         self.host.close()
         self._pids.reap(grace=0)
 
-    def clear(self) -> None:
-        """Delete moto's state, once no request is handled any more."""
+    def keep(self) -> None:
+        """Write the state to a file, once the services are closed and no request is handled any more.
+
+        Raises:
+            OSError: The file cannot be written.
+            SnapshotError: The state cannot be written.
+        """
+        ahead = (self._time.now() - datetime.now(UTC)).total_seconds()
+        state = replace(self._state, clock=(max(ahead, 0.0), self._time.speed), components=self.host.components.all())
+        write_state_file(self._state_dir, state, self._named)
+
+    def clear(self, *, delete_files: bool = True) -> None:
+        """Delete moto's state, once no request is handled any more.
+
+        Args:
+            delete_files: Whether to delete what is on disk, too: the databases and the state that was kept before.
+        """
+        if delete_files:
+            SavedFile(self._state_dir).discard()
+            remove_databases(self._state_dir)
         disable_managed_policies()
         moto_api_backend.reset()
+
+    @property
+    def _named(self) -> dict[str, Any]:
+        """The objects that the state refers to and that exist in every local AWS."""
+        return {"time": self._time, "queue class": self._queue_class}

@@ -2,7 +2,7 @@
 
 Each local AWS has its own state directory: ``localaws.json`` (its process and port), ``localaws.log`` (its log),
 ``localaws.lock`` (held while it is started or stopped), ``containers/`` (pids of its child processes) and
-``databases/`` (data directories of its Postgres servers).
+``databases/`` (data directories of its Postgres servers). ``saved-state`` is what a stop has kept.
 """
 
 import contextlib
@@ -17,23 +17,27 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import urllib3
 
 from localaws.config import LocalAwsConfig
-from localaws.core.health import HEALTH_PATH
+from localaws.core.paths import HEALTH_PATH, QUEUES_PATH
 from localaws.errors import LocalAwsError
-from localaws.process.databases import remove_databases
+from localaws.process.databases import remove_databases, stop_databases
 from localaws.process.identity import ProcessIdentity
 from localaws.process.lifeline import lifeline_fd
 from localaws.process.pid_files import PidFiles
+from localaws.process.saved_file import KEEP_SIGNAL, SavedFile
 from localaws.process.state_file import is_disk_full, read_state, remove_state
 
-__all__ = ["RunningLocalAws", "find", "start", "stop"]
+__all__ = ["RunningLocalAws", "find", "has_kept_state", "left_out", "start", "stop"]
 
 _LOG_TAIL_LINES = 15
+_RESUME_FACTOR = 5
 #: The processes that this one started: Popen warns about a running process that is no longer referenced.
 _started: list["subprocess.Popen[bytes]"] = []
 
@@ -70,6 +74,29 @@ class RunningLocalAws:
         """Environment variables that point SDKs, CLI and Terraform at it."""
         return LocalAwsConfig(region=self.region).client_environment(self.port)
 
+    def queues(self) -> list[dict[str, Any]]:
+        """Its SQS queues with their counts of messages; see :mod:`localaws.services.sqs.inspection`."""
+        queues: list[dict[str, Any]] = self._get(QUEUES_PATH)["queues"]
+        return queues
+
+    def messages(self, queue: str, limit: int) -> list[dict[str, Any]]:
+        """The oldest messages of a queue; they stay as they are.
+
+        Raises:
+            LocalAwsError: There is no such queue, or it is in several accounts or regions.
+        """
+        path = f"{QUEUES_PATH}/{quote(queue, safe='')}/messages?limit={limit}"
+        messages: list[dict[str, Any]] = self._get(path)["messages"]
+        return messages
+
+    def _get(self, path: str) -> dict[str, Any]:
+        with urllib3.PoolManager(retries=False) as pool:
+            response = pool.request("GET", f"{self.url}{path}", timeout=30.0)
+        document: dict[str, Any] = response.json()
+        if response.status != HTTPStatus.OK:
+            raise LocalAwsError(document["error"])
+        return document
+
     @classmethod
     def _from_state(cls, state: dict[str, Any], state_dir: Path) -> Self:
         return cls(
@@ -89,7 +116,8 @@ def start(
     Args:
         config: Limits and durations; its ``state_dir`` is replaced.
         state_dir: Folder for its files; created if necessary.
-        timeout: Seconds until it has to be healthy.
+        timeout: Seconds until it has to be healthy; five times as long if it continues with a state that was kept,
+            since it then starts the endpoints.
         ends_with_caller: Stop it when this process ends, however it ends. By default it keeps running.
 
     Raises:
@@ -100,6 +128,7 @@ def start(
         if running is not None:
             return running
         _clear_remains(state_dir)
+        timeout *= _RESUME_FACTOR if has_kept_state(state_dir) else 1
         return _spawn(config, state_dir, timeout, ends_with_caller=ends_with_caller)
 
 
@@ -111,18 +140,20 @@ def find(state_dir: Path) -> RunningLocalAws | None:
     return RunningLocalAws._from_state(state, state_dir)  # noqa: SLF001 - same module
 
 
-def stop(state_dir: Path, timeout: float = 60.0) -> bool:
+def stop(state_dir: Path, timeout: float = 60.0, *, keep: bool = False) -> bool:
     """Stop the local AWS and all its child processes, if it runs.
 
     Args:
         state_dir: Its state directory.
-        timeout: Seconds from SIGTERM to SIGKILL.
+        timeout: Seconds from the first signal to SIGKILL.
+        keep: Keep the state for the next start. By default it is deleted, also what was kept before.
 
     Returns:
         Whether it ran.
 
     Raises:
-        LocalAwsError: Another process has been starting or stopping it for longer than the timeout.
+        LocalAwsError: Another process has been starting or stopping it for longer than the timeout, or the state cannot
+            be kept.
     """
     _reap_started()
     if not state_dir.is_dir():
@@ -131,11 +162,30 @@ def stop(state_dir: Path, timeout: float = 60.0) -> bool:
         state = read_state(state_dir)
         ran = state is not None and _identity(state).alive
         if state is not None and ran:
-            _identity(state).terminate(grace=timeout)
+            _identity(state).terminate(timeout, KEEP_SIGNAL if keep else signal.SIGTERM)
             _wait_for_free_port(state["port"])
+        saved = SavedFile(state_dir)
+        if not keep:
+            saved.discard()
         _clear_remains(state_dir)
         _reap_started()
+        if keep and state is not None and ran and (saved.header is None or saved.header.pid != state["pid"]):
+            raise LocalAwsError(
+                f"The local AWS has stopped, but its state was not kept; one that was kept earlier stays. See "
+                f"{state_dir / 'localaws.log'}."
+            )
         return ran
+
+
+def has_kept_state(state_dir: Path) -> bool:
+    """Whether the next start continues with a state that was kept."""
+    return SavedFile(state_dir).path.exists()
+
+
+def left_out(state_dir: Path) -> list[str]:
+    """The services of moto whose state could not be kept."""
+    header = SavedFile(state_dir).header
+    return header.left_out if header is not None else []
 
 
 def _reap_started() -> None:
@@ -163,7 +213,10 @@ def _clear_remains(state_dir: Path) -> None:
     state = read_state(state_dir)
     if state is not None:
         _identity(state).terminate(grace=5.0)
-    remove_databases(state_dir)
+    if has_kept_state(state_dir):
+        stop_databases(state_dir)
+    else:
+        remove_databases(state_dir)
     PidFiles(state_dir / "containers").reap(grace=5.0)
     remove_state(state_dir)
 

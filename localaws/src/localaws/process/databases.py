@@ -2,12 +2,13 @@
 
 import contextlib
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from embedstack.errors import ConfigurationError
 from embedstack.stores import embedded_postgres
 
-__all__ = ["databases_folder", "remove_database", "remove_databases", "stop_database"]
+__all__ = ["databases_folder", "remove_database", "remove_databases", "stop_database", "stop_databases"]
 
 _STOP_SECONDS = 10.0
 
@@ -30,14 +31,27 @@ def remove_database(folder: Path) -> None:
     folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
 
 
-def remove_databases(state_dir: Path) -> None:
-    """Stop every database of a local AWS and remove its files.
+def stop_databases(state_dir: Path) -> None:
+    """Stop every database of a local AWS and keep its data.
 
     Args:
         state_dir: The local AWS's state directory.
     """
+    for database in databases_folder(state_dir).glob("*/PG_VERSION"):
+        stop_database(database.parent)
+
+
+def remove_databases(state_dir: Path, *, kept: Collection[Path] = ()) -> None:
+    """Stop every database of a local AWS and remove its files.
+
+    Args:
+        state_dir: The local AWS's state directory.
+        kept: The data directories that stay.
+    """
+    stop_databases(state_dir)
     folder = databases_folder(state_dir)
     for database in folder.glob("*/PG_VERSION"):
-        stop_database(database.parent)
-        remove_database(database.parent)
-    shutil.rmtree(folder, ignore_errors=True)
+        if database.parent not in kept:
+            remove_database(database.parent)
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -40,9 +40,9 @@ class ProcessIdentity:
         """Whether this very process still runs."""
         return _start_time(self.pid) == self.started
 
-    def terminate(self, grace: float) -> None:
-        """Send SIGTERM, then SIGKILL after ``grace`` seconds; returns once the process is gone."""
-        for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILL_SECONDS)):
+    def terminate(self, grace: float, first: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal, then SIGKILL after ``grace`` seconds; returns once the process is gone."""
+        for number, seconds in ((first, grace), (signal.SIGKILL, _KILL_SECONDS)):
             if not self.alive:
                 return
             with contextlib.suppress(ProcessLookupError):

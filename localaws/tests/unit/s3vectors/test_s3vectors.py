@@ -105,7 +105,7 @@ def test_vector_table_agrees_with_brute_force(seed: int, writes: Any, count: int
     assert len(table) == len(expected)
     assert {vector.key for vector in table.scan()} == expected.keys()
     half = table.search(query, 1000, lambda metadata: metadata["n"] % 2 == 0)
-    assert all(neighbour.metadata["n"] % 2 == 0 for neighbour in half)
+    assert all(table.metadata(neighbour.key)["n"] % 2 == 0 for neighbour in half)
 
 
 def _distance(one: Any, other: Any, metric: str) -> float:

@@ -9,6 +9,7 @@ from localaws.services.sagemaker.containers.instance_types import has_gpu
 
 TEI = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-tei1.9.3-cpu-py310-ubuntu24.04"
 TEI_GPU = "683313688378.dkr.ecr.us-east-1.amazonaws.com/tei:2.0.1-tei1.8.2-gpu-py310-cu122-ubuntu22.04"
+DLC = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/{}:1"
 HUGGINGFACE = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/huggingface-pytorch-inference:2.6.0-cpu"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -69,6 +70,10 @@ def test_model_source_uses_the_artifact(tmp_path: Path, environment: dict[str, s
         (container(HUGGINGFACE, HF_MODEL_ID=MINILM), "HF_TASK is not set"),
         (container(HUGGINGFACE, HF_MODEL_ID=MINILM, HF_TASK="text-generation"), "'text-generation' is not supported"),
         (container(HUGGINGFACE), "no model to serve"),
+        (container(DLC.format("pytorch-inference")), "has no server for image"),
+        (container(DLC.format("djl-inference")), "has no server for image"),
+        (container(DLC.format("huggingface-pytorch-tgi-inference")), "has no server for image"),
+        (container(DLC.format("huggingface-pytorch-inference-neuronx")), "has no server for image"),
     ],
 )
 def test_model_source_rejects_containers_that_would_not_start(
@@ -89,6 +94,31 @@ def test_model_source_rejects_containers_that_would_not_start(
 def test_container_definition_names_unsupported_features(definition: dict[str, object], feature: str) -> None:
     with pytest.raises(NotImplementedError, match=feature):
         ContainerDefinition.from_request(definition)
+
+
+@pytest.mark.parametrize(
+    ("tag", "environment", "url", "is_refused"),
+    [
+        ("tei1.4.0", {}, None, True),
+        ("tei1.4.0", {"HUGGINGFACE_HUB_CACHE": "/tmp/hub"}, None, False),  # noqa: S108
+        ("tei1.6.0", {}, None, False),
+        ("tei1.9.3", {}, None, False),
+        ("tei1.9.3", {}, "s3://b/k", True),
+        ("tei1.9.3", {"HUGGINGFACE_HUB_CACHE": "/opt/ml/models"}, None, True),
+        ("tei1.9.3", {"HUGGINGFACE_HUB_CACHE": "/tmp/"}, "s3://b/k", False),  # noqa: S108
+    ],
+)
+def test_tei_needs_a_writable_cache_on_serverless(
+    tmp_path: Path, tag: str, environment: dict[str, str], url: str | None, *, is_refused: bool
+) -> None:
+    image = f"683313688378.dkr.ecr.us-east-1.amazonaws.com/tei-cpu:2.0.1-{tag}-cpu-py310-ubuntu22.04"
+    definition = container(image, url, HF_MODEL_ID=MINILM, **environment)
+    assert model_source(definition, tmp_path).folder is not None  # on an instance, the container may write anywhere
+    if is_refused:
+        with pytest.raises(LaunchError, match="cannot write to its cache"):
+            model_source(definition, tmp_path, is_serverless=True)
+    else:
+        assert model_source(definition, tmp_path, is_serverless=True).folder is not None
 
 
 def test_gpu_image_needs_an_instance_with_a_gpu(tmp_path):

@@ -1,114 +1,94 @@
 """Reads CSV and TSV: one section per row."""
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Iterator
+import re
+from itertools import chain, islice
 
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean, clean_line
+from embedstack.documents.readers.data_uris import remove_data_uris
+from embedstack.documents.readers.delimited_records import detect_dialect, read_records
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Reading
 
 __all__ = ["read_delimited"]
 
-_DELIMITERS = ",;\t|"
-_SAMPLE_ROWS = 50
-_SAMPLE = 64 * 1024
+# Rows that are compared with the first one, to find out whether it is a header.
+_COMPARED_ROWS = 50
+_MAX_NAME = 100
+_NUMBER = re.compile(r"[-+]?[\d.,' ]*\d[\d.,' ]*(?:[eE][-+]?\d{1,4})?\s*[%€$£]?")
+# Columns may be years, dates or other periods.
+_PERIOD = re.compile(r"(?:1[5-9]|20|21)\d\d|\d{1,4}[-/.]\d{1,2}(?:[-/.]\d{1,4})?(?:[T ][\d:.]+Z?)?")
+_DATA = re.compile(r"https?://|[^\s@]+@[^\s@]+\.\w")
 
 
 def read_delimited(content: bytes, allowance: Allowance) -> Reading:
-    """Read a table in RFC 4180 format. The delimiter is detected: comma, semicolon, tab or bar.
+    """Read a table. The delimiter is detected (comma, semicolon, tab or bar), and the way in which cells are quoted.
 
-    A row becomes ``column: value`` lines; empty values are omitted. The first record is the header unless it contains a
-    number. A column without a name is called "column 1" and so on. ``row`` counts records including the header, like a
-    spreadsheet.
+    A row becomes ``column: value`` lines; empty values are omitted. A column without a name is called "column 1" and so
+    on. ``row`` counts records including the header, like a spreadsheet.
 
-    Raises:
-        DocumentRefused: Quotes do not match, or a cell has more than 131,072 characters. The message has the row.
+    The first record is the header, unless one of its cells is a number, an address, longer than 100 characters, or a
+    value that its column has again. Years and dates are names of columns whose values are something else. Lines of one
+    cell above a wider table are sections of their own.
     """
     text, encoding = decode(content, allowance)
-    delimiter, text = _delimiter(text)
-    records = enumerate(_records(text, delimiter, allowance), start=1)
+    dialect, text = detect_dialect(text)
+    records = (
+        (number, record)
+        for number, record in enumerate(read_records(text, dialect, allowance), start=1)
+        if any(cell.strip() for cell in record)
+    )
     sections: list[Section] = []
-    columns: list[str] | None = None
+    first: list[tuple[int, list[str]]] = []
     for number, record in records:
-        if not any(cell.strip() for cell in record):
-            continue
-        if columns is None:
-            columns = _header(record)
-            if columns:
-                continue
-        lines = _lines(record, columns)
-        allowance.take_characters(len(lines))
-        if lines:
-            sections.append(Section(lines, row=number))
+        if len(record) > 1 or dialect.width == 1:
+            first = [(number, record), *islice(records, _COMPARED_ROWS)]
+            break
+        _add(sections, clean(record[0]).strip(), number, allowance)
+    columns = _header([record for _, record in first])
+    for number, record in chain(first[1:] if columns else first, records):
+        _add(sections, _lines(record, columns), number, allowance)
     return Reading(sections, encoding=encoding)
 
 
-def _records(text: str, delimiter: str, allowance: Allowance) -> Iterator[list[str]]:
-    # Strict, because an unclosed quote would otherwise move the rest of the table into one cell.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    number = 0
-    while True:
-        number += 1
-        try:
-            record = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            allowance.refuse(
-                "corrupt",
-                f"cannot be read as a table at row {number} (line {reader.line_num}). Quote cells that contain quotes "
-                f"and double the quotes inside; a cell may have up to {csv.field_size_limit():,} characters.",
-            )
-        allowance.take_row()
-        yield record
+def _add(sections: list[Section], text: str, number: int, allowance: Allowance) -> None:
+    text = remove_data_uris(text, allowance)
+    allowance.take_characters(len(text))
+    if text:
+        sections.append(Section(text, row=number))
 
 
-def _delimiter(text: str) -> tuple[str, str]:
-    # Excel supports a first line that names the delimiter.
-    first, _, rest = text.partition("\n")
-    if first.lower().startswith("sep=") and len(first) == 5:
-        return first[4], rest
-    return max(_DELIMITERS, key=lambda delimiter: _fit(text[:_SAMPLE], delimiter)), text
-
-
-def _fit(sample: str, delimiter: str) -> tuple[float, int]:
-    # The share of rows with the most common number of cells, then that number; 0 for a delimiter that splits nothing.
-    widths: Counter[int] = Counter()
-    try:
-        for record in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
-            if record:
-                widths[len(record)] += 1
-            if widths.total() == _SAMPLE_ROWS:
-                break
-    except csv.Error:
-        return 0.0, 0
-    if not widths:
-        return 0.0, 0
-    width, rows = widths.most_common(1)[0]
-    return (rows / widths.total(), width) if width > 1 else (0.0, 0)
-
-
-def _header(record: list[str]) -> list[str]:
-    names = [clean_line(cell) for cell in record]
-    if any(map(_is_number, names)):
+def _header(records: list[list[str]]) -> list[str]:
+    """Names of the columns by the first records; empty if the first one is a row."""
+    if len(records) < 2:
         return []
-    return [name or _column(position) for position, name in enumerate(names)]
+    cells = [clean(cell).strip() for cell in records[0]]
+    others = [row for row in records[1:] if row != records[0]]
+    for position, cell in enumerate(cells):
+        if not cell:
+            continue
+        values = [row[position].strip() for row in others if position < len(row) and row[position].strip()]
+        if not _is_name(cell, values):
+            return []
+    return [clean_line(cell) or _column(position) for position, cell in enumerate(cells)]
+
+
+def _is_name(cell: str, values: list[str]) -> bool:
+    """Whether a cell of the first record may be the name of a column with these values."""
+    if len(cell) > _MAX_NAME or _DATA.match(cell) or cell in values:
+        return False
+    if _PERIOD.fullmatch(cell):
+        return 2 * sum(_PERIOD.fullmatch(value) is not None for value in values) <= len(values)
+    return not _is_value(cell)
+
+
+def _is_value(cell: str) -> bool:
+    return _NUMBER.fullmatch(cell) is not None
 
 
 def _column(position: int) -> str:
     return f"column {position + 1}"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell.replace(",", "."))
-    except ValueError:
-        return False
-    return True
 
 
 def _lines(record: list[str], columns: list[str]) -> str:

@@ -1,20 +1,24 @@
 """Detects a file's character encoding and decodes its text.
 
-Encodings are tried in this order: by the byte order mark; ISO-2022-JP by its escape sequences; UTF-16 and UTF-32 by the
-positions of NUL bytes; UTF-8; the declared encoding, for example of an HTML page; the most likely encodings by
-charset-normalizer. Decoding is strict: no character is replaced. Only encodings of the WHATWG standard
-(https://encoding.spec.whatwg.org/#names-and-labels) and DOS code pages are used. Some of Python's others decompress
-their input, and some accept any bytes.
+Encodings are tried in this order: by the byte order mark; ISO-2022-JP by its escape sequences; UTF-16 and UTF-32 by
+their characters; UTF-8; the declared encoding, for example of an HTML page; the most likely encodings by
+charset-normalizer. Only encodings of the WHATWG standard (https://encoding.spec.whatwg.org/#names-and-labels) and DOS
+code pages are used. Some of Python's others decompress their input, and some accept any bytes.
+
+A damaged byte must not change the encoding of the whole file. UTF-8 is kept if the file declares it, or if most of the
+bytes that are not ASCII are valid UTF-8. Invalid bytes become U+FFFD and are counted in a note. The same applies to a
+declared or likely encoding in which characters have several bytes.
 """
 
 import codecs
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from embedstack.documents.limits import Allowance
-from embedstack.documents.readers.cleaning import count_controls
+from embedstack.documents.readers.cleaning import count_controls, is_usual
 
-__all__ = ["decode"]
+__all__ = ["MAX_REPLACED_SHARE", "decode"]
 
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf_32"),
@@ -23,6 +27,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf_16"),
     (codecs.BOM_UTF16_BE, "utf_16"),
 )
+_WIDE = ("utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be")
 _ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([BIJ])")
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 
@@ -32,6 +37,8 @@ _LEGACY = (
     "iso8859_5", "iso8859_7", "koi8_r", "koi8_u", "mac_roman", "mac_cyrillic", "cp437", "cp850", "cp852", "cp866",
     "cp932", "euc_jp", "gb18030", "big5", "cp949",
 )  # fmt: skip
+# Those in which a character may have several bytes, so that a damaged byte is noticed.
+_MULTIBYTE = frozenset({"cp932", "euc_jp", "gb18030", "big5", "cp949"})
 # Declared names for which the WHATWG standard specifies a superset of Python's encoding.
 _DECLARED = {
     "ascii": "cp1252",
@@ -52,6 +59,67 @@ _SAMPLE = 64 * 1024
 _BLOCK_BYTES = 1024 * 1024
 # Texts have few control characters; binary files that are valid in an encoding by chance have many.
 _MAX_CONTROLS = 0.005
+_MAX_NULS = 0.003
+_MIN_BLANKS = 0.08
+# At least this share of the characters of UTF-16 and UTF-32 text is assigned in Unicode and common.
+_MIN_USUAL = 0.97
+#: A file is refused if more than this share of its characters is invalid, unless there are only a few of them.
+MAX_REPLACED_SHARE = 0.01
+_FEW = 3
+# What UTF-8 text in Latin script has besides ASCII. Other encodings rarely give these by chance.
+_TYPICAL = re.compile("[\xa0-\xff\u2010-\u2026\u20ac\u2122]*")
+# U+FFFD, and what "ß" and a quotation mark of Windows-1252 are in UTF-8: letters of N'Ko.
+_UNLIKELY = re.compile("[\u07c0-\u07ff\ufffd]")
+# What texts in Windows-1252 have besides letters.
+_WESTERN_SIGNS = (
+    "\xa0\xa1\xa3\xa7\xa9\xab\xae\xb0\xb1\xb2\xb3\xb4\xb5\xb7\xbb\xbc\xbd\xbe\xbf"
+    "\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2022\u2026\u20ac\u2122"
+)
+# In an encoding of one byte per character, fewer of the sequences are UTF-8 characters of two bytes by chance.
+_MAX_UTF_8_SHARE = 0.2
+
+# Words of another script in a Latin encoding have no ASCII letter ("Âñå ëþäè"). Latin words in another encoding mix
+# scripts ("Grцѓe"). KOI8 and Windows-1251 swap lower and upper case ("бЯЕ КЧДХ").
+_LETTERS = re.compile(r"[^\W\d_]{3,}")
+_LATIN = "\x80-\u024f\u1e00-\u1eff"
+_ODD_WORD = re.compile(rf"[{_LATIN}]+|(?=.*[A-Za-z]).*[^\0-\x7f{_LATIN}].*")
+_MIN_WORDS = 4
+
+
+class _Candidate(NamedTuple):
+    encoding: str
+    is_guess: bool = False
+    replaces: bool = False  # whether invalid bytes are replaced
+
+
+class _Utf8(NamedTuple):
+    """How well a file is UTF-8.
+
+    Attributes:
+        valid: Characters of more than one byte.
+        two_byte: Those of two bytes.
+        valid_bytes: Their bytes.
+        invalid: Byte sequences that are invalid.
+        is_typical: Whether the characters are common in Latin script.
+    """
+
+    valid: int
+    two_byte: int
+    valid_bytes: int
+    invalid: int
+    is_typical: bool
+
+    @property
+    def is_dominant(self) -> bool:
+        """Whether most bytes that are not ASCII are UTF-8, which other encodings are not by chance."""
+        if self.invalid <= _FEW:
+            return self.valid > 0
+        return self.valid_bytes > (1 if self.is_typical else 4) * self.invalid
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether there are too many valid sequences for an encoding of one byte per character."""
+        return self.two_byte > max(_FEW, _MAX_UTF_8_SHARE * (self.two_byte + self.invalid))
 
 
 def decode(content: bytes, allowance: Allowance, declared: str | None = None) -> tuple[str, str]:
@@ -66,67 +134,123 @@ def decode(content: bytes, allowance: Allowance, declared: str | None = None) ->
         The decoded text, and the encoding by Python's name.
 
     Raises:
-        DocumentRefused: The file is not text ("not_text"), is in no supported encoding ("undecodable"), or is
-            "too_large".
+        DocumentRefused: The file is not text ("not_text"), is in no supported encoding or has too many invalid bytes
+            ("undecodable"), or is "too_large".
     """
     tried = []
-    for encoding, is_guess in _candidates(content, declared, allowance):
-        if encoding in tried:
+    for candidate in _candidates(content, declared, allowance):
+        encoding = candidate.encoding
+        if candidate in tried:
             continue
-        tried.append(encoding)
+        tried.append(candidate)
         try:
-            text = _decode(content, encoding, allowance)
+            text = _decode(content, candidate, allowance)
         except UnicodeError:
             continue
-        if is_guess:
+        if candidate.is_guess:
             allowance.notes.append(
                 f"The encoding {encoding} was guessed. If the text looks wrong, save the file as UTF-8."
             )
         return text, encoding.removesuffix("_sig")
+    names = ", ".join(dict.fromkeys(candidate.encoding for candidate in tried))
     return allowance.refuse(
         "undecodable",
-        f"is not in a supported character encoding (tried: {', '.join(tried)}, and {len(_LEGACY)} older ones unless it "
-        "has a byte order mark). Save it as UTF-8.",
+        f"is not in a supported character encoding (tried: {names}, and {len(_LEGACY)} older ones unless it has a byte "
+        "order mark). Save it as UTF-8.",
     )
 
 
-def _candidates(content: bytes, declared: str | None, allowance: Allowance) -> Iterator[tuple[str, bool]]:
+def _candidates(content: bytes, declared: str | None, allowance: Allowance) -> Iterator[_Candidate]:
     marked = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), None)
     if marked:
-        yield marked, False
+        yield _Candidate(marked, replaces=True)
         return
     if _ISO_2022_JP.search(content[:_SAMPLE]):
-        yield "iso2022_jp", False
-    if b"\0" in content[:_SAMPLE]:
-        encoding = _wide_encoding(content[:_SAMPLE])
-        if encoding is None:
+        yield _Candidate("iso2022_jp")
+    if b"\0" in content[:_SAMPLE] and not _has_few_nuls(content[:_SAMPLE]):
+        wide = _wide_encoding(content[:_SAMPLE])
+        if wide is None:
             allowance.refuse(
                 "not_text", "contains NUL bytes and is not text. Use the suffix of its format, or convert it to text."
             )
-        yield encoding, False
+        yield _Candidate(wide, replaces=True)
         return
-    yield "utf_8", False
+    yield _Candidate("utf_8")
+    utf_8 = _measure_utf_8(content)
+    yield from _candidates_besides_utf_8(content, declared, utf_8, allowance)
+
+
+def _candidates_besides_utf_8(
+    content: bytes, declared: str | None, utf_8: _Utf8, allowance: Allowance
+) -> Iterator[_Candidate]:
     encoding = _supported(declared)
-    if encoding:
-        yield encoding, False
+    declares_utf_8 = encoding == "utf-8"
+    # Few invalid bytes in an ASCII file that declares UTF-8 are damage; more of them are another encoding.
+    if utf_8.is_dominant or (declares_utf_8 and not utf_8.valid and utf_8.invalid <= _FEW):
+        yield _Candidate("utf_8", replaces=True)
+        return
+    if encoding and not declares_utf_8 and (encoding in _MULTIBYTE or _is_plausible(content[:_SAMPLE], encoding)):
+        yield _Candidate(encoding)
+        if encoding in _MULTIBYTE:
+            yield _Candidate(encoding, replaces=True)
+    if not utf_8.valid and utf_8.invalid <= _FEW:
+        # Too few for a statistical guess. Most such files are in a Western European language, or damaged.
+        if all(map(_is_western, b"".join(_NON_ASCII.findall(content)).decode("cp1252", "replace"))):
+            yield _Candidate("cp1252", is_guess=True)
+        yield _Candidate("utf_8", replaces=True)
+        return
     for guess in _likely(content):
-        yield guess, True
+        if guess.encoding not in _MULTIBYTE and utf_8.is_mixed:
+            allowance.refuse("undecodable", "mixes UTF-8 and another character encoding. Save it as UTF-8.")
+        yield guess
+
+
+def _has_few_nuls(sample: bytes) -> bool:
+    """Whether a sample is text of bytes with a few NULs, and not UTF-16 or UTF-32 with few ASCII characters."""
+    if sample.count(0) > len(sample) * _MAX_NULS:
+        return False
+    # Blanks are frequent in bytes of text only, and most bytes of other scripts in UTF-16 are invalid UTF-8.
+    if sample.count(b" ") + sample.count(b"\n") > len(sample) * _MIN_BLANKS:
+        return True
+    try:
+        codecs.getincrementaldecoder("utf_8")().decode(sample)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _wide_encoding(sample: bytes) -> str | None:
-    # ASCII text in UTF-16 has a NUL in every second byte, in UTF-32 in three of four; the other bytes have almost none.
-    sample = sample[: len(sample) // 4 * 4]
-    shares = [sample[position::4].count(0) / max(1, len(sample) // 4) for position in range(4)]
-    zeros = [share > 0.4 for share in shares]
-    patterns = {
-        (False, True, False, True): "utf_16_le",
-        (True, False, True, False): "utf_16_be",
-        (False, True, True, True): "utf_32_le",
-        (True, True, True, False): "utf_32_be",
-    }
-    encoding = patterns.get((zeros[0], zeros[1], zeros[2], zeros[3]))
-    texts = [share for share, zero in zip(shares, zeros, strict=True) if not zero]
-    return encoding if encoding and max(texts) < 0.02 else None
+    """UTF-16 or UTF-32 without byte order mark; None if the sample is neither."""
+    best, most = None, 0
+    for encoding in _WIDE:
+        width = 4 if "32" in encoding else 2
+        try:
+            text = codecs.getincrementaldecoder(encoding)().decode(sample[: len(sample) // width * width])
+        except UnicodeError:
+            continue
+        # In the wrong byte order, line ends, blanks and punctuation become other characters.
+        known = sum(character < "\x7f" or "\u3000" <= character < "\u3100" for character in text)
+        is_text = text and sum(map(is_usual, text)) >= _MIN_USUAL * len(text)
+        if is_text and known > most and (text.isascii() or any(character in "\n \u3001\u3002" for character in text)):
+            best, most = encoding, known
+    return best
+
+
+def _measure_utf_8(content: bytes) -> _Utf8:
+    decoder = codecs.getincrementaldecoder("utf_8")("replace")
+    valid = two_byte = valid_bytes = invalid = 0
+    is_typical = True
+    for start in range(0, len(content), _BLOCK_BYTES):
+        block = decoder.decode(content[start : start + _BLOCK_BYTES], start + _BLOCK_BYTES >= len(content))
+        others = re.sub("[\0-\x7f]+", "", block)
+        invalid += len(_UNLIKELY.findall(others))
+        others = _UNLIKELY.sub("", others)
+        valid += len(others)
+        two_byte += sum(character < "\u0800" for character in others)
+        valid_bytes += len(others.encode())
+        is_typical = is_typical and _TYPICAL.fullmatch(others) is not None
+    own = content.count("\ufffd".encode())  # those that the file has itself
+    return _Utf8(valid + own, two_byte, valid_bytes + 3 * own, invalid - own, is_typical)
 
 
 def _supported(declared: str | None) -> str | None:
@@ -135,35 +259,70 @@ def _supported(declared: str | None) -> str | None:
     except (LookupError, ValueError):
         return None
     name = _DECLARED.get(name, name)
-    return name if codecs.lookup(name).name in _ALLOWED else None
+    return name if name == "utf-8" or codecs.lookup(name).name in _ALLOWED else None
 
 
-def _likely(content: bytes) -> Iterator[str]:
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - most files are UTF-8
+def _is_western(character: str) -> bool:
+    return character in _WESTERN_SIGNS or (character.isalpha() and character not in "\xaa\xba")
 
+
+def _is_plausible(sample: bytes, encoding: str) -> bool:
+    """Whether the words of a sample are likely in an encoding of one byte per character, in which any bytes decode."""
+    words = [word for word in _LETTERS.findall(sample.decode(encoding, "ignore")) if not word.isascii()]
+    odd = sum(_ODD_WORD.fullmatch(word) is not None for word in words)
+    # Headlines have words in upper case, but none that starts in lower case and goes on in upper case.
+    swapped = sum(word[0].islower() and word[1:].isupper() for word in words)
+    is_swapped = swapped > sum(map(str.istitle, words)) and 2 * sum(map(str.islower, words)) < len(words)
+    return len(words) < _MIN_WORDS or (odd <= len(words) / 2 and not is_swapped)
+
+
+def _likely(content: bytes) -> Iterator[_Candidate]:
     first = _NON_ASCII.search(content)
     start = content.rfind(b"\n", 0, first.start() if first else 0) + 1
     sample = content[max(start, (first.start() if first else 0) - _SAMPLE) :][:_SAMPLE]
     # Cut at a line end, which is never part of a character: a partial character would exclude the right encoding.
     end = sample.rfind(b"\n")
     sample = sample[: end + 1] if len(sample) == _SAMPLE and end > 0 else sample
-    matches = list(from_bytes(sample, cp_isolation=list(_LEGACY), enable_fallback=False))
-    if matches:
-        best = matches[0]
-        equal = [match.encoding for match in matches if (match.chaos, match.coherence) == (best.chaos, best.coherence)]
-        yield min((name for name in equal if name in _LEGACY), key=_LEGACY.index, default=best.encoding)
-    for match in matches:
-        yield match.encoding
+    guesses = _guess(sample)
+    if not _MULTIBYTE.intersection(guesses[:1]):
+        for encoding in sorted(_MULTIBYTE):
+            # Without its invalid bytes, is the sample most likely in this encoding?
+            text = sample.decode(encoding, "replace")
+            if _is_tolerable(text.count("\ufffd"), len(text)):
+                repaired = text.replace("\ufffd", "").encode(encoding, "ignore")
+                if _guess(repaired)[:1] == [encoding]:
+                    yield _Candidate(encoding, is_guess=True, replaces=True)
+    for encoding in guesses:
+        yield _Candidate(encoding, is_guess=True)
 
 
-def _decode(content: bytes, encoding: str, allowance: Allowance) -> str:
-    decoder = codecs.getincrementaldecoder(encoding)("strict")
+def _guess(sample: bytes) -> list[str]:
+    from charset_normalizer import from_bytes  # noqa: PLC0415 - most files are UTF-8
+
+    # Declarations in the sample were considered before.
+    matches = list(from_bytes(sample, cp_isolation=list(_LEGACY), enable_fallback=False, preemptive_behaviour=False))
+    encodings = [match.encoding for match in matches]
+    if not matches:
+        return []
+    # Of the encodings that give the same text or are equally likely, the most common one.
+    best = matches[0]
+    equal = [match.encoding for match in matches if (match.chaos, match.coherence) == (best.chaos, best.coherence)]
+    first = min((name for name in equal if name in _LEGACY), key=_LEGACY.index, default=best.encoding)
+    text = sample.decode(first)
+    same = (name for name in _LEGACY if name == first or sample.decode(name, "ignore") == text)
+    return list(dict.fromkeys([next(same, first), *encodings]))
+
+
+def _decode(content: bytes, candidate: _Candidate, allowance: Allowance) -> str:
+    encoding = candidate.encoding
+    decoder = codecs.getincrementaldecoder(encoding)("replace" if candidate.replaces else "strict")
     limit = allowance.limits.max_text_characters
     blocks: list[str] = []
-    characters = controls = 0
+    characters = controls = replaced = 0
     for start in range(0, len(content), _BLOCK_BYTES):
         block = decoder.decode(content[start : start + _BLOCK_BYTES], start + _BLOCK_BYTES >= len(content))
         controls += count_controls(block)
+        replaced += block.count("\ufffd")
         characters += len(block)
         # A file has more characters than its text, because markup and field names are not text.
         if characters > 4 * limit:
@@ -173,4 +332,26 @@ def _decode(content: bytes, encoding: str, allowance: Allowance) -> str:
         allowance.refuse(
             "not_text", f"has {controls:,} control characters in {characters:,} and is not text. Convert it to text."
         )
+    if candidate.replaces:
+        # The file may have U+FFFD itself, which is valid.
+        replaced -= content.count("\ufffd".encode(encoding.removesuffix("_sig")[:9])) if "utf" in encoding else 0
+        _check_replaced(replaced, characters, encoding, allowance)
     return "".join(blocks)
+
+
+def _check_replaced(replaced: int, characters: int, encoding: str, allowance: Allowance) -> None:
+    if replaced <= 0:
+        return
+    name = encoding.removesuffix("_sig").replace("utf_", "UTF-")
+    if not _is_tolerable(replaced, characters):
+        allowance.refuse(
+            "undecodable",
+            f"has {replaced:,} byte sequences that are not {name}, in {characters:,} characters; at most "
+            f"{MAX_REPLACED_SHARE:.0%} may be invalid. Save it as UTF-8.",
+        )
+    sequences = "byte sequence is" if replaced == 1 else "byte sequences are"
+    allowance.notes.append(f"{replaced:,} {sequences} not {name} and became U+FFFD.")
+
+
+def _is_tolerable(replaced: int, characters: int) -> bool:
+    return replaced <= max(_FEW, characters * MAX_REPLACED_SHARE) and 2 * replaced <= characters

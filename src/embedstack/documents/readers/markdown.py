@@ -11,7 +11,7 @@ from embedstack.documents.readers.cleaning import clean
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Outline, Reading
 
-__all__ = ["read_markdown"]
+__all__ = ["add_markdown", "read_markdown"]
 
 # Front matter of static site generators: YAML between lines of "---", TOML between lines of "+++".
 _FENCES = {"---": ("---", "..."), "+++": ("+++", "...")}
@@ -32,6 +32,12 @@ def read_markdown(content: bytes, allowance: Allowance) -> Reading:
     text = clean(text)
     fields, text = _split_front_matter(text)
     outline = Outline(allowance)
+    add_markdown(text, outline)
+    return Reading(outline.sections(), title=_title(fields), encoding=encoding)
+
+
+def add_markdown(text: str, outline: Outline) -> None:
+    """Add Markdown without front matter to a document."""
     lines = text.split("\n")
     body = 0
     for start, end, level, heading in _headings(text):
@@ -39,7 +45,6 @@ def read_markdown(content: bytes, allowance: Allowance) -> Reading:
         outline.heading(level, heading, "\n".join(lines[start:end]))
         body = end
     outline.add("\n".join(lines[body:]))
-    return Reading(outline.sections(), title=_title(fields), encoding=encoding)
 
 
 def _split_front_matter(text: str) -> tuple[list[str], str]:

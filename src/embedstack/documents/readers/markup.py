@@ -15,7 +15,7 @@ import html
 import re
 from typing import Protocol
 
-__all__ = ["MarkupHandler", "read_markup"]
+__all__ = ["MarkupHandler", "read_markup", "unescape"]
 
 
 class MarkupHandler(Protocol):
@@ -100,7 +100,7 @@ class _Scanner:
 
     def _add_text(self, end: int) -> None:
         if end > self._position:
-            self._handler.text(_unescape(self._page[self._position : end]))
+            self._handler.text(unescape(self._page[self._position : end]))
         self._position = end
 
     def _skip_to(self, position: int) -> bool:
@@ -158,7 +158,7 @@ class _Scanner:
             self._raw.discard(tag)
             return tag not in _CODE
         content = self._page[self._position : end]
-        self._handler.text(_unescape(content) if tag in _ESCAPABLE else content)
+        self._handler.text(unescape(content) if tag in _ESCAPABLE else content)
         self._position = end
         return True
 
@@ -181,7 +181,8 @@ class _Scanner:
         return None
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
+    """A text with its character references decoded."""
     if "&" not in text:
         return text
     return html.unescape(_HUGE_REFERENCE.sub("\ufffd", _LEADING_ZEROS.sub("&#", text)))

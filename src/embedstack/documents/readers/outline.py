@@ -5,6 +5,7 @@ from typing import NamedTuple
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean, clean_line
+from embedstack.documents.readers.data_uris import remove_data_uris
 
 __all__ = ["Outline", "Reading"]
 
@@ -27,11 +28,19 @@ class Outline:
     """Collects text under headings.
 
     A heading opens a section and is its first line. A heading without text directly below it becomes the first line of
-    the deeper section that follows, so that no text is lost and few sections consist of a heading alone.
+    the deeper section that follows, so that no text is lost and few sections consist of a heading alone. The content of
+    data URIs is omitted.
     """
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: Allowance, *, distinct: bool = False) -> None:
+        """Create an empty outline.
+
+        Args:
+            allowance: Counts the characters.
+            distinct: Omit repeated blocks.
+        """
         self._allowance = allowance
+        self._seen: set[str] | None = set() if distinct else None
         self._sections: list[Section] = []
         self._path: list[tuple[int, str]] = []
         self._parts: list[str] = []
@@ -69,9 +78,13 @@ class Outline:
         return self._sections
 
     def _append(self, text: str, *, tight: bool) -> bool:
-        text = clean(text).strip("\n").rstrip()
+        text = remove_data_uris(clean(text), self._allowance).strip("\n").rstrip()
         if not text.strip():
             return False
+        if self._seen is not None:
+            if text in self._seen:
+                return False
+            self._seen.add(text)
         self._allowance.take_characters(len(text))
         if self._parts:
             self._parts.append("\n" if tight and self._ends_tight else "\n\n")

@@ -1,34 +1,46 @@
 """Reads PDF: one section per page."""
 
-import re
+from collections import defaultdict
 from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple
 
 from pypdfium2 import PdfDocument, PdfiumError
 from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
-from embedstack.documents.readers.cleaning import clean, count_controls
+from embedstack.documents.readers.cleaning import clean, clean_line
 from embedstack.documents.readers.outline import Reading
+from embedstack.documents.readers.pdf_annotations import Annotations, read_annotations
+from embedstack.documents.readers.pdf_text import LINE_END_HYPHEN, HyphenJoiner, is_readable, mixes_scripts
 
 __all__ = ["read_pdf"]
 
-# Placeholders for characters of fonts without a Unicode mapping.
-_PLACEHOLDERS = re.compile("[\ufffd\ue000-\uf8ff]|\\(cid:\\d+\\)")
-_MAX_PLACEHOLDERS = 0.3
-# PDFium replaces a hyphen and line end by this character.
-_LINE_END_HYPHEN = "\ufffe"
+# PDFium's character for a hyphen at a line end that it has removed.
+_PDFIUM_HYPHEN = "\ufffe"
+_MAX_BOOKMARKS = 10_000
+_OCR = "Scanned pages need OCR first."
+
+
+class _Page(NamedTuple):
+    text: str  # with marks at hyphenated line ends
+    is_unreadable: bool  # whether its fonts do not map to Unicode
+    is_doubtful: bool  # whether they map some letters wrongly
+    files: int  # number of attached files
 
 
 def read_pdf(content: bytes, allowance: Allowance) -> Reading:
     """Read a PDF with PDFium, Chrome's PDF engine.
 
-    Pages without text, such as scans, and pages with fonts without Unicode mapping are counted in a note. Encrypted
-    PDFs that open without a password are read. Words that are hyphenated at line ends are joined.
+    A page's headings are those of the first bookmark on it, or of the last bookmark before it. Filled form fields
+    follow the page's text as ``name: value`` lines. Words that are hyphenated at line ends are joined. Pages without
+    text, such as scans, pages whose fonts do not map to Unicode, and attached files are counted in notes. Encrypted
+    PDFs that open without a password are read.
 
     Raises:
         DocumentRefused: The PDF needs a password ("encrypted"), a page cannot be read ("corrupt"; the message has its
-            number), or no page has text ("empty").
+            number), no page has text ("empty"), or no page's text can be mapped to Unicode ("undecodable").
     """
     _clear_last_error()
     try:
@@ -52,51 +64,96 @@ def _clear_last_error() -> None:
 
 
 def _read(document: PdfDocument, allowance: Allowance) -> Reading:
-    sections = []
-    pages = len(document)
-    for index in range(pages):
-        allowance.take_page()
-        try:
-            extracted = _page_text(document, index)
-        except PdfiumError:
-            allowance.refuse("corrupt", f"cannot be read on page {index + 1}. Print it to a new PDF.")
-        text = _readable(extracted)
-        if text:
-            allowance.take_characters(len(text))
-            sections.append(Section(text, page=index + 1))
-    missing = pages - len(sections)
-    if not sections:
-        allowance.refuse("empty", f"has no text on any of {pages} pages. Scanned pages need OCR first.")
-    if missing:
-        allowance.notes.append(f"{missing} of {pages} pages have no text. Scanned pages need OCR first.")
+    with suppress(PdfiumError):
+        document.init_forms()  # without it, the fields' values are not available
+    pages = [_read_page(document, index, allowance) for index in range(len(document))]
+    joiner = HyphenJoiner(page.text for page in pages)
+    headings = _headings(document, len(pages))
+    sections = [
+        Section(joiner.join(page.text), headings[index], page=index + 1)
+        for index, page in enumerate(pages)
+        if page.text
+    ]
+    _note_omissions(pages, len(sections), allowance)
+    files = document.count_attachments() + sum(page.files for page in pages)
+    if files:
+        were = "file was" if files == 1 else "files were"
+        allowance.notes.append(f"{files} attached {were} not read. Save and ingest what you need.")
     return Reading(sections, title=document.get_metadata_value("Title"))
 
 
-def _page_text(document: PdfDocument, index: int) -> str:
+def _note_omissions(pages: list[_Page], with_text: int, allowance: Allowance) -> None:
+    unreadable = sum(page.is_unreadable for page in pages)
+    empty = sum(not page.text and not page.is_unreadable for page in pages)
+    if unreadable and not with_text:
+        allowance.refuse(
+            "undecodable",
+            f"has fonts that do not map to Unicode on {unreadable} of {len(pages)} pages, and no readable text. Apply "
+            "OCR to it, or export it again with embedded Unicode maps.",
+        )
+    if not with_text:
+        allowance.refuse("empty", f"has no text on any of {len(pages)} pages. {_OCR}")
+    if unreadable:
+        allowance.notes.append(
+            f"{unreadable} of {len(pages)} pages have fonts that do not map to Unicode. Their text was omitted; they "
+            "need OCR."
+        )
+    doubtful = sum(page.is_doubtful for page in pages)
+    if doubtful:
+        allowance.notes.append(
+            f"{doubtful} of {len(pages)} pages have fonts that map some letters wrongly to Unicode. Check their text."
+        )
+    if empty:
+        allowance.notes.append(f"{empty} of {len(pages)} pages have no text. {_OCR}")
+
+
+def _read_page(document: PdfDocument, index: int, allowance: Allowance) -> _Page:
+    allowance.take_page()
+    try:
+        extracted, annotations = _extract(document, index)
+    except PdfiumError:
+        allowance.refuse("corrupt", f"cannot be read on page {index + 1}. Print it to a new PDF.")
+    is_unreadable = not is_readable(extracted)
+    text = "" if is_unreadable else clean(extracted.replace(_PDFIUM_HYPHEN, LINE_END_HYPHEN)).strip()
+    text = "\n".join(filter(None, (text, *map(clean, annotations.lines))))
+    allowance.take_characters(len(text))
+    return _Page(text, is_unreadable, mixes_scripts(text), annotations.files)
+
+
+def _extract(document: PdfDocument, index: int) -> tuple[str, Annotations]:
     # Closed explicitly: waiting for garbage collection would keep all pages in memory.
     page = document[index]
     try:
         text_page = page.get_textpage()
         try:
-            return str(text_page.get_text_range())
+            return str(text_page.get_text_range()), read_annotations(document, page)
         finally:
             text_page.close()
     finally:
         page.close()
 
 
-def _readable(extracted: str) -> str:
-    joined = _join_hyphenated(extracted)
-    text = clean(joined).strip()
-    placeholders = sum(len(match.group()) for match in _PLACEHOLDERS.finditer(text)) + count_controls(joined)
-    return text if placeholders <= _MAX_PLACEHOLDERS * len(text) else ""
+def _headings(document: PdfDocument, pages: int) -> list[tuple[str, ...]]:
+    """The headings of each page by the bookmarks."""
+    starts = _bookmarks(document)
+    headings: list[tuple[str, ...]] = []
+    current: tuple[str, ...] = ()
+    for page in range(pages):
+        paths = starts.get(page)
+        headings.append(paths[0] if paths else current)
+        current = paths[-1] if paths else current
+    return headings
 
 
-def _join_hyphenated(text: str) -> str:
-    first, *rest = text.split(_LINE_END_HYPHEN)
-    parts = [first]
-    for before, part in zip([first, *rest], rest, strict=False):
-        # "exam-ple" is one word; "S-Plus" and "2-fold" keep their hyphen.
-        is_one_word = before[-1:].isalpha() and part[:1].islower()
-        parts.append(part if is_one_word else f"-{part}")
-    return "".join(parts)
+def _bookmarks(document: PdfDocument) -> dict[int, list[tuple[str, ...]]]:
+    """Paths of titles by the index of the page on which they start."""
+    starts: dict[int, list[tuple[str, ...]]] = defaultdict(list)
+    path: list[str] = []
+    for bookmark in islice(document.get_toc(), _MAX_BOOKMARKS):
+        destination = bookmark.get_dest()
+        page = destination.get_index() if destination else None
+        del path[bookmark.level :]
+        path.append(clean_line(bookmark.get_title()))
+        if page is not None and (titles := tuple(filter(None, path))):
+            starts[page].append(titles)
+    return starts

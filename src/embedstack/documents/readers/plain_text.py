@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
+from embedstack.documents.readers.data_uris import remove_data_uris
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Reading
 
@@ -22,7 +23,7 @@ def read_plain_text(content: bytes, allowance: Allowance) -> Reading:
     word, in this order of preference.
     """
     text, encoding = decode(content, allowance)
-    text = clean(text)
+    text = remove_data_uris(clean(text), allowance)
     allowance.take_characters(len(text))
     return Reading([Section(part) for part in _parts(text) if part.strip()], encoding=encoding)
 

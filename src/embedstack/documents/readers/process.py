@@ -24,7 +24,7 @@ _MAX_DOCUMENTS = 1000
 #: Environment variables that a reader process inherits, because Python needs them to start. Others may be secrets.
 ENVIRONMENT_VARIABLES = (
     "PATH", "LD_LIBRARY_PATH", "LANG", "SYSTEMROOT", "TMPDIR", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE",
-    "PYTHONPYCACHEPREFIX",
+    "PYTHONPYCACHEPREFIX", "TESSDATA_PREFIX",
 )  # fmt: skip
 
 

@@ -22,10 +22,23 @@ _READERS = {
     media_types.PLAIN: ("plain_text", "read_plain_text"),
     media_types.MARKDOWN: ("markdown", "read_markdown"),
     media_types.HTML: ("web_page", "read_web_page"),
+    media_types.XML: ("xml_text", "read_xml"),
     media_types.PDF: ("pdf", "read_pdf"),
+    media_types.JSON: ("json_text", "read_json"),
     media_types.JSON_LINES: ("json_lines", "read_json_lines"),
+    media_types.NOTEBOOK: ("notebook", "read_notebook"),
     media_types.CSV: ("delimited", "read_delimited"),
     media_types.DOCX: ("word", "read_word"),
+    media_types.XLSX: ("spreadsheet", "read_spreadsheet"),
+    media_types.PPTX: ("presentation", "read_presentation"),
+    media_types.ODT: ("open_document", "read_open_document"),
+    media_types.ODS: ("open_document", "read_open_document_sheet"),
+    media_types.ODP: ("open_document", "read_open_document"),
+    media_types.RTF: ("rich_text", "read_rich_text"),
+    media_types.EPUB: ("epub", "read_epub"),
+    media_types.EMAIL: ("email_message", "read_email"),
+    media_types.OUTLOOK: ("outlook_message", "read_outlook_message"),
+    **dict.fromkeys(media_types.IMAGES, ("image", "read_image")),
 }
 
 
@@ -47,11 +60,12 @@ def read_bytes(content: bytes, source: str, limits: ReadLimits | None = None) ->
     try:
         reader: _Reader = getattr(import_module(f"embedstack.documents.readers.{module}"), function)
         reading = reader(content, allowance)
-    except (DocumentRefused, MemoryError):
+    except (DocumentRefused, ConfigurationError, MemoryError):
         raise
     except ImportError as error:
+        extra = "ocr" if media_type in media_types.IMAGES else "documents"
         raise ConfigurationError(
-            f"Reading {media_type} needs more packages: pip install 'embedstack[documents]'."
+            f"Reading {media_type} needs more packages: pip install 'embedstack[{extra}]'."
         ) from error
     except RecursionError:
         allowance.refuse("too_complex", "is nested too deeply. Flatten it, or convert it to text.")

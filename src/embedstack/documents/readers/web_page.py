@@ -1,14 +1,15 @@
 """Reads HTML: one section per heading, without scripts, navigation and media."""
 
 import re
+from typing import NamedTuple
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean
 from embedstack.documents.readers.encodings import decode
-from embedstack.documents.readers.markup import read_markup
+from embedstack.documents.readers.markup import read_markup, unescape
 from embedstack.documents.readers.outline import Outline, Reading
 
-__all__ = ["read_web_page"]
+__all__ = ["WebPage", "parse_web_page", "read_web_page"]
 
 # Elements that are not text of the page: code, styles, media and navigation.
 _HIDDEN = frozenset(
@@ -29,6 +30,10 @@ _BLOCKS = frozenset({
 })  # fmt: skip
 _CELLS = frozenset({"td", "th"})
 _TIGHT = frozenset({"li", "tr", "dt", "dd", "option"})
+_LISTS = frozenset({"ol", "ul", "menu", "dir"})
+_BULLET = "- "
+_NUMBER = re.compile(r"(?:^|\s)(?:start|value)\s*=\s*[\"']?\s*(-?\d{1,6})", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"(?:^|\s)alt\s*=\s*(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'>]++))", re.IGNORECASE)
 
 # A character that clean() removes.
 _BREAK = "\v"
@@ -45,32 +50,43 @@ def read_web_page(content: bytes, allowance: Allowance) -> Reading:
     """Read HTML or XHTML, well-formed or not.
 
     Scripts, styles, templates, navigation, drawings and embedded media are omitted. An unclosed element hides nothing,
-    unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, and preformatted
-    text keeps its lines. If a page has only a title, the title is its text.
+    unless it is a script or style. Headings h1 to h6 open sections, cells of a row are joined by bars, items of ordered
+    lists have their numbers, pictures are their alternative texts, and preformatted text keeps its lines. If a page has
+    only a title, the title is its text.
     """
-    match = _DECLARED.search(content[:_HEAD])
-    declared = (match[1] or match[2]).decode("ascii") if match else None
-    text, encoding = decode(content, allowance, declared)
-    page = _parse(clean(text))
+    page = parse_web_page(content, allowance)
     outline = Outline(allowance)
-    for block, line in page.blocks:
-        if block in _HEADINGS:
-            outline.heading(_HEADINGS[block], line)
-        else:
-            outline.add(f"- {line}" if block == "li" else line, tight=block in _TIGHT)
+    page.add_to(outline)
     sections = outline.sections()
     if page.title and not sections:
         outline.add(page.title)
         sections = outline.sections()
+    return Reading(sections, title=page.title or None, encoding=page.encoding)
+
+
+def parse_web_page(content: bytes, allowance: Allowance, declared: str | None = None) -> "WebPage":
+    """Decode and parse a page; see :func:`read_web_page`.
+
+    Args:
+        content: The page.
+        allowance: Receives notes.
+        declared: The encoding that is declared outside of the page, as in an e-mail.
+    """
+    match = _DECLARED.search(content[:_HEAD])
+    if match and not declared:
+        declared = (match[1] or match[2]).decode("ascii")
+    text, encoding = decode(content, allowance, declared)
+    page = _parse(clean(text))
+    page.encoding = encoding
     if page.ends_in_comment:
         allowance.notes.append("An unclosed comment hides the end of the page.")
-    return Reading(sections, title=page.title or None, encoding=encoding)
+    return page
 
 
-def _parse(text: str) -> "_Page":
+def _parse(text: str) -> "WebPage":
     hidden = _HIDDEN
     while True:
-        page = _Page(hidden)
+        page = WebPage(hidden)
         page.ends_in_comment = read_markup(text, page, parsed=_HIDDEN - hidden)
         page.end_block()
         if page.unclosed is None:
@@ -78,20 +94,52 @@ def _parse(text: str) -> "_Page":
         hidden -= {page.unclosed}
 
 
-class _Page:
-    """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited."""
+class _Block(NamedTuple):
+    element: str
+    marker: str  # of a list's item
+    text: str
+
+
+class WebPage:
+    """The blocks of a page in order, each with the name of its element. No tree is built, so depth is unlimited.
+
+    Attributes:
+        title: The page's title; "" without one.
+        encoding: Its encoding by Python's name.
+        ends_in_comment: Whether it ends in an unclosed comment.
+    """
 
     def __init__(self, hidden: frozenset[str]) -> None:
-        self.title = ""
-        self.blocks: list[tuple[str, str]] = []
+        self.title = self.encoding = ""
+        self._blocks: list[_Block] = []
         self.ends_in_comment = False
         self._hidden = hidden
         self._within: str | None = None  # the hidden element that is open
         self._depth = 0  # how many elements of that name are open
         self._preformatted = 0
         self._block = ""
+        self._marker = ""  # of the next block
+        self._lists: list[int | None] = []  # the last number of each open list; None for lists without
         self._inline: list[str] = []
         self._has_text = False
+
+    @property
+    def has_headings(self) -> bool:
+        """Whether it has headings."""
+        return any(block.element in _HEADINGS for block in self._blocks)
+
+    @property
+    def word_count(self) -> int:
+        """The number of its words."""
+        return sum(len(block.text.split()) for block in self._blocks)
+
+    def add_to(self, outline: Outline, below: int = 0) -> None:
+        """Add the page to a document, with its headings below a level."""
+        for block in self._blocks:
+            if block.element in _HEADINGS:
+                outline.heading(below + _HEADINGS[block.element], block.marker.removeprefix(_BULLET) + block.text)
+            else:
+                outline.add(block.marker + block.text, tight=bool(block.marker) or block.element in _TIGHT)
 
     @property
     def unclosed(self) -> str | None:
@@ -109,10 +157,26 @@ class _Page:
             # A heading may contain a div and is still a heading.
             self._block = self._block if tag == "div" and self._block in _HEADINGS else tag
             self._preformatted += tag in _PREFORMATTED
+            self._start_list(tag, attributes)
+        elif tag == "img":
+            alternative = _ALTERNATIVE.search(attributes)
+            if alternative:
+                self.text(f" {unescape(alternative[1] or alternative[2] or alternative[3] or '')} ")
         elif tag == "br":
             self._inline.append(_BREAK)
         elif tag in _CELLS and self._has_text:
             self._inline.append(" | ")
+
+    def _start_list(self, tag: str, attributes: str) -> None:
+        number = _NUMBER.search(attributes) if tag in ("ol", "li") else None
+        if tag in _LISTS:
+            self._lists.append((int(number[1]) - 1 if number else 0) if tag == "ol" else None)
+        elif tag == "li":
+            last = self._lists[-1] if self._lists else None
+            self._marker = _BULLET
+            if last is not None:
+                self._lists[-1] = last = int(number[1]) if number else last + 1
+                self._marker = f"{last}. "
 
     def end(self, tag: str) -> None:
         """See :class:`MarkupHandler`."""
@@ -123,6 +187,10 @@ class _Page:
         elif tag in _BLOCKS:
             self.end_block()
             self._block = self._block if tag == "div" and self._block in _HEADINGS else ""
+            if tag in _LISTS and self._lists:
+                self._lists.pop()
+            if tag == "li" or tag in _LISTS:
+                self._marker = ""
             self._preformatted = max(0, self._preformatted - (tag in _PREFORMATTED))
 
     def text(self, text: str) -> None:
@@ -144,4 +212,5 @@ class _Page:
             title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
             self.title = self.title or title.strip()
         else:
-            self.blocks.append((self._block, "\n".join(lines)))
+            self._blocks.append(_Block(self._block, self._marker, "\n".join(lines)))
+            self._marker = ""

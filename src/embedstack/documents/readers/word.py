@@ -10,91 +10,137 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.office_package import core_title, main_part, relationships
 from embedstack.documents.readers.outline import Outline, Reading
 from embedstack.documents.readers.package import open_package, parse_part
-from embedstack.documents.readers.word_styles import heading_levels
+from embedstack.documents.readers.word_numbering import Numbering, read_numbering
+from embedstack.documents.readers.word_styles import Style, read_styles
+from embedstack.documents.readers.word_symbols import symbol
 
 __all__ = ["read_word"]
 
 _DEFAULT_PART = "word/document.xml"
-_RELATIONS = "_rels/.rels"
-# Deleted and moved text, and fallback renderings of content that also exists in a newer form.
-_OMITTED = frozenset({"del", "moveFrom", "Fallback", "instrText", "delText", "delInstrText"})
+# Deleted and moved text, former properties of tracked changes, readings of East Asian characters (rt), and fallback
+# renderings of content that also exists in a newer form.
+_OMITTED = frozenset({
+    "del", "moveFrom", "Fallback", "instrText", "delText", "delInstrText", "pPrChange", "rPrChange", "sectPrChange",
+    "rt",
+})  # fmt: skip
 _TEXT = frozenset({"t"})
+_PROPERTIES = frozenset({"pStyle", "numId", "outlineLvl", "ilvl"})
 _SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _BAR = " | "
 _BODY_LEVEL = 9  # w:outlineLvl of body text (ECMA-376 part 1, 17.3.1.20)
-_NOTES = ("word/footnotes.xml", "word/endnotes.xml")
+_NO_NUMBER = "0"  # w:numId of a paragraph whose style is numbered, but not the paragraph
+_NOTES = ("footnotes", "endnotes")
+_MARGINS = ("header", "footer")
+_FALSE = ("0", "false", "off")
 
 
 def read_word(content: bytes, allowance: Allowance) -> Reading:
     """Read a docx file.
 
-    Headings are paragraphs with an outline level, directly or by their style, in any language. A table row is a line
-    with bars between its cells. Text boxes, footnotes and endnotes are read; headers, footers, comments and deleted
-    text are not.
+    Headings are paragraphs with an outline level, directly or by their style, in any language. Numbers of lists and
+    clauses are computed. A picture is its alternative text. A table row is a line with bars between its cells. Text
+    boxes, footnotes and endnotes are read, and each different header and footer once, at the end. Inserted text is
+    read, deleted text is not. Comments are counted in a note.
 
     Raises:
-        DocumentRefused: It is another kind of zip ("unsupported"); see also :func:`open_package` and
-            :func:`parse_part`.
+        DocumentRefused: See :func:`open_package` and :func:`parse_part`.
     """
     with open_package(content, allowance) as package:
-        names = set(package.namelist())
-        part = _main_part(package, names, allowance)
-        styles = posixpath.join(posixpath.dirname(part), "styles.xml")
-        levels = heading_levels(package, styles, allowance) if styles in names else {}
-        sections = []
-        for name in (part, *(note for note in _NOTES if note in names)):
-            body = _Body(Outline(allowance), levels)
+        part = main_part(package, _DEFAULT_PART, allowance)
+        parts = _related_parts(package, part, allowance)
+        styles = read_styles(package, parts["styles"][0], allowance) if "styles" in parts else {}
+        numbering = read_numbering(package, parts["numbering"][0] if "numbering" in parts else None, allowance)
+
+        def read(name: str, outline: Outline) -> None:
+            body = _Body(outline, styles, numbering)
             parse_part(package, name, allowance, start=body.start, end=body.end, data=body.data)
-            sections += body.outline.sections()
-        title = _title(package, names, allowance)
+
+        sections = []
+        for name in (part, *(note for kind in _NOTES for note in parts.get(kind, ()))):
+            outline = Outline(allowance)
+            read(name, outline)
+            sections += outline.sections()
+        margins = Outline(allowance, distinct=True)
+        for name in (margin for kind in _MARGINS for margin in parts.get(kind, ())):
+            read(name, margins)
+        sections += margins.sections()
+        _note_comments(package, parts.get("comments", []), allowance)
+        title = core_title(package, allowance)
     return Reading(sections, title=title)
 
 
-def _main_part(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str:
-    targets: list[str] = []
-
-    def relation(element: str, attributes: dict[str, str]) -> None:
-        if element == "Relationship" and attributes.get("Type", "").endswith("/officeDocument"):
-            targets.append(attributes.get("Target", "").lstrip("/"))
-
-    if _RELATIONS in names:
-        parse_part(package, _RELATIONS, allowance, start=relation)
-    part = next((target for target in targets if target in names), _DEFAULT_PART)
-    if part not in names or not part.startswith("word/"):
-        allowance.refuse("unsupported", "is a zip but not a docx file. Unpack it, or convert it to docx or PDF.")
-    return part
+def _related_parts(package: zipfile.ZipFile, part: str, allowance: Allowance) -> dict[str, list[str]]:
+    """Parts that are related to the main part, by kind."""
+    parts: dict[str, list[str]] = {}
+    for relationship in relationships(package, part, allowance).values():
+        parts.setdefault(relationship.kind, []).append(relationship.target)
+    names = package.namelist()
+    for kind in ("styles", "numbering", *_NOTES):
+        default = posixpath.join(posixpath.dirname(part), f"{kind}.xml")
+        if kind not in parts and default in names:
+            parts[kind] = [default]
+    return parts
 
 
-def _title(package: zipfile.ZipFile, names: set[str], allowance: Allowance) -> str | None:
-    texts: list[str] = []
-    elements: list[str] = []
-    if "docProps/core.xml" in names:
-        parse_part(
-            package,
-            "docProps/core.xml",
-            allowance,
-            start=lambda element, _: elements.append(element),
-            end=lambda _: elements.clear(),
-            data=lambda text: texts.append(text) if elements[-1:] == ["title"] else None,
-        )
-    return "".join(texts) or None
+def _note_comments(package: zipfile.ZipFile, parts: list[str], allowance: Allowance) -> None:
+    comments = 0
+
+    def start(element: str, _: dict[str, str]) -> None:
+        nonlocal comments
+        comments += element == "comment"
+
+    for name in parts:
+        parse_part(package, name, allowance, start=start)
+    if comments:
+        allowance.notes.append("1 comment was not read." if comments == 1 else f"{comments} comments were not read.")
 
 
 @dataclass(slots=True)
 class _Paragraph:
     text: list[str] = field(default_factory=list)
-    style: str | None = None
+    style: str = ""
+    heading: int | None = None
+    number: str | None = None
     level: int | None = None
+
+    def set(self, element: str, value: str) -> None:
+        """Set a property."""
+        if element == "pStyle":
+            self.style = value
+        elif element == "numId":
+            self.number = value
+        elif value.isdecimal() and element == "outlineLvl":
+            self.heading = int(value[:2])
+        elif value.isdecimal() and element == "ilvl":
+            self.level = int(value[:2])
+
+
+@dataclass(slots=True)
+class _FormField:
+    """A check box or a list of older forms, which has no text."""
+
+    is_box: bool = False
+    is_checked: bool = False
+    choice: int = 0
+    options: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        if self.is_box:
+            return "☒" if self.is_checked else "☐"
+        return self.options[self.choice] if self.choice < len(self.options) else ""
 
 
 class _Body:
     """Handles the elements of a body. Paragraphs may be nested, as in a text box."""
 
-    def __init__(self, outline: Outline, levels: dict[str, int]) -> None:
-        self.outline = outline
-        self._levels = levels
+    def __init__(self, outline: Outline, styles: dict[str, Style], numbering: Numbering) -> None:
+        self._outline = outline
+        self._styles = styles
+        self._numbering = numbering
+        self._field: _FormField | None = None
         self._paragraphs: list[_Paragraph] = []
         self._row = _Row()
         self._omitted_depth = 0
@@ -112,14 +158,32 @@ class _Body:
 
     def _start_in_paragraph(self, paragraph: _Paragraph, element: str, attributes: dict[str, str]) -> None:
         self._in_text = element in _TEXT
-        if element == "pStyle":
-            paragraph.style = attributes.get("val")
-        elif element == "outlineLvl" and attributes.get("val", "").isdecimal():
-            paragraph.level = int(attributes["val"][:2])
+        if element in _PROPERTIES:
+            paragraph.set(element, attributes.get("val", ""))
         elif element == "tab" and "pos" in attributes:
             return  # a tab stop, not a tab
         elif element in _SIGNS:
             paragraph.text.append(_SIGNS[element])
+        elif element == "docPr" and attributes.get("descr"):
+            paragraph.text.append(f" {' '.join(attributes['descr'].split())} ")
+        elif element == "sym":
+            paragraph.text.append(symbol(attributes.get("font", ""), attributes.get("char", "")))
+        elif element == "ffData":
+            self._field = _FormField()
+        elif self._field:
+            self._start_in_field(self._field, element, attributes)
+
+    @staticmethod
+    def _start_in_field(form_field: _FormField, element: str, attributes: dict[str, str]) -> None:
+        value = attributes.get("val", "")
+        if element == "checkBox":
+            form_field.is_box = True
+        elif element in ("checked", "default") and form_field.is_box:
+            form_field.is_checked = value not in _FALSE
+        elif element in ("result", "default") and value.isdecimal():
+            form_field.choice = int(value[:4])
+        elif element == "listEntry":
+            form_field.options.append(value)
 
     def data(self, text: str) -> None:
         if self._in_text and not self._omitted_depth and self._paragraphs:
@@ -130,27 +194,46 @@ class _Body:
             self._omitted_depth -= 1
             return
         self._in_text = False
-        if element == "p" and self._paragraphs:
+        if element == "ffData" and self._field and self._paragraphs:
+            self._paragraphs[-1].text.append(self._field.text())
+            self._field = None
+        elif element == "p" and self._paragraphs:
             self._end_paragraph(self._paragraphs.pop())
         elif element == "tc" and self._row.is_open:
             self._row.end_cell()
         elif element == "tr" and self._row.is_open:
             line = self._row.close()
             if line:
-                self.outline.add(line, tight=True)
+                self._outline.add(line, tight=True)
 
     def _end_paragraph(self, paragraph: _Paragraph) -> None:
-        text = "".join(paragraph.text)
+        style = self._styles.get(paragraph.style, Style())
+        label = self._label(paragraph, style)
+        text = "".join(paragraph.text).strip(" ")
         if not text.strip():
             return
+        if label:
+            text = f"{label} {text.lstrip()}"
         if self._row.is_open:
             self._row.add(text)
             return
-        level = paragraph.level if paragraph.level is not None else self._levels.get(paragraph.style or "")
+        level = paragraph.heading if paragraph.heading is not None else style.heading
         if level is None or level >= _BODY_LEVEL:
-            self.outline.add(text)
+            self._outline.add(text)
         else:
-            self.outline.heading(level, text)
+            self._outline.heading(level, text)
+
+    def _label(self, paragraph: _Paragraph, style: Style) -> str:
+        number, owner = paragraph.number, paragraph.style
+        level = paragraph.level
+        if number is None and style.number:
+            number, owner = style.number
+            level = style.level if level is None else level
+        elif level is None:
+            level = 0
+        if number is None or number == _NO_NUMBER:
+            return ""
+        return self._numbering.label(number, level, (paragraph.style, owner))
 
 
 class _Row:

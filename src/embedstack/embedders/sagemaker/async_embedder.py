@@ -3,11 +3,12 @@
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient
+from embedstack.aws.clients import AwsClient, require_account
 from embedstack.calls.http_responses import read_body
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits, TextSizes
@@ -20,6 +21,7 @@ from embedstack.embedders.sagemaker.responses import read_vectors
 from embedstack.errors import ConfigurationError, EndpointUnavailable, ModelFailed
 
 if TYPE_CHECKING:
+    import boto3
     import numpy as np
     from numpy.typing import NDArray
 
@@ -50,22 +52,32 @@ class AsyncOutputNotReadable(ConfigurationError):
 class AsyncEndpoint:
     """Calls an asynchronous endpoint and waits for the response."""
 
-    def __init__(self, name: str, settings: "Settings", *, wait_seconds: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: "Settings",
+        *,
+        wait_seconds: float,
+        concurrency: int = _CONNECTIONS,
+        session: "boto3.Session | None" = None,
+    ) -> None:
         """Create a client. No request is sent.
 
         Args:
             name: Name of the endpoint.
             settings: Region and address of AWS.
             wait_seconds: Longest wait for a response, in seconds.
+            concurrency: Requests in flight at the same time.
+            session: A custom boto3 session.
 
         Raises:
             ConfigurationError: No region is set, or it is not allowed.
         """
         self.name = name
-        self._settings = settings
+        self._settings, self._session = settings, session
         self._wait_seconds = wait_seconds
-        self._runtime = AwsClient("sagemaker-runtime", settings, max_connections=_CONNECTIONS)
-        self._s3 = AwsClient("s3", settings, max_connections=_CONNECTIONS)
+        self._runtime = AwsClient("sagemaker-runtime", settings, max_connections=concurrency, session=session)
+        self._s3 = AwsClient("s3", settings, max_connections=concurrency, session=session)
 
     @property
     def address(self) -> str:
@@ -108,9 +120,11 @@ class AsyncEndpoint:
 
         Raises:
             ModelMismatch: The description names another model.
-            ConfigurationError: Its container and the client would both add a prompt.
+            ConfigurationError: Its container and the client would both add a prompt, or the credentials belong to
+                another account than AWS_ACCOUNT_ID.
         """
-        for served in served_models(self._settings, self.name, {}):
+        require_account(self._settings, self._session)
+        for served in served_models(self._settings, self.name, {}, self._session):
             served.require(model, prompts, f"Endpoint {self.name}")
 
     def _await(self, accepted: dict[str, Any], limit: int) -> bytes:
@@ -167,18 +181,30 @@ class AsyncEndpoint:
 class AsyncEmbedder(Embedder):
     """Embeds with an asynchronous endpoint, one batch per request.
 
-    Intended for checks. For large jobs, put requests into S3 and read the responses when an SNS topic announces them.
+    A request waits in the endpoint's queue, also while the endpoint starts its first instance. The credentials need
+    ``s3:GetObject`` and ``s3:ListBucket`` on the bucket of the responses.
     """
 
-    def __init__(self, model: "ModelInfo", endpoint: AsyncEndpoint, *, truncate: bool) -> None:
+    def __init__(
+        self,
+        model: "ModelInfo",
+        endpoint: AsyncEndpoint,
+        *,
+        truncate: bool,
+        limits: Limits | None = None,
+        prompts: Mapping[str, str] | None = None,
+    ) -> None:
         """Create a client. No request is sent.
 
         Args:
             model: The expected model.
             endpoint: The endpoint.
             truncate: Truncate texts that are longer than the model reads instead of rejecting them.
+            limits: Limits of one request. A request has at most 128,000 bytes.
+            prompts: Text put before an input, by kind or context, in addition to the model's own prompts.
         """
-        super().__init__(model, Limits(max_bytes=_BODY_BYTES))
+        limits = limits or Limits()
+        super().__init__(model, replace(limits, max_bytes=min(limits.max_bytes, _BODY_BYTES)), prompts=prompts)
         self._endpoint = endpoint
         self._is_verified = False
         self._truncate = truncate

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.clients import AwsClient
+from embedstack.aws.clients import AwsClient, require_account
 from embedstack.calls.http_responses import read_body
 from embedstack.calls.process_local import Lock
 from embedstack.embedders.sagemaker.model_identity import served_models
@@ -80,6 +80,7 @@ class EndpointInvoker:
         )
         self._settings, self._session = settings, session
         self._verifying = Lock()
+        self._is_account_verified = False
 
     @property
     def address(self) -> str:
@@ -99,8 +100,10 @@ class EndpointInvoker:
             limit: Largest valid response in bytes.
 
         Raises:
-            EmbedStackError: The endpoint did not respond, rejected the request, or serves another model.
+            EmbedStackError: The endpoint did not respond, rejected the request, or serves another model; or the
+                credentials belong to another account than AWS_ACCOUNT_ID.
         """
+        self._verify_account()
 
         def call(client: Any) -> tuple[bytes, object]:
             response = client.invoke_endpoint(
@@ -133,6 +136,12 @@ class EndpointInvoker:
                 for model in served_models(self._settings, self.endpoint, self.routing, self._session):
                     model.require(self._model, self._prompts, self.source)
                 self.is_verified = True
+
+    def _verify_account(self) -> None:
+        # Before the first request, so that no text reaches another account's endpoint of the same name.
+        if not self._is_account_verified:
+            require_account(self._settings, self._session)
+            self._is_account_verified = True
 
     def _needs_verification(self) -> bool:
         return not self.is_verified  # another thread may have been first

@@ -9,14 +9,14 @@ import numpy as np
 from psycopg import sql
 
 from embedstack.errors import ConfigurationError
-from embedstack.stores.base import Mode, parse_required_filter
+from embedstack.stores.base import Mode, check_search, parse_required_filter
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Filter, parse_filter
 from embedstack.stores.pgvector.conditions import conditions_sql
 from embedstack.stores.pgvector.database import Connection, Database
 from embedstack.stores.pgvector.generations import Generation, lock_writable
 from embedstack.stores.pgvector.indexing import build_indexes
-from embedstack.stores.pgvector.loading import Row, copy_rows, to_row
+from embedstack.stores.pgvector.loading import Row, put_rows, to_row
 from embedstack.stores.pgvector.searching import Query, search_rows
 from embedstack.stores.records import Hit, Record, Stored, check_record, check_vector
 
@@ -57,6 +57,7 @@ class PgVectorCollection:
         source = iter(records)
         while rows := self._rows(islice(source, _BATCH)):
             stored = stored.plus(self._database.run(partial(self._put, rows)))
+            self._merge_keywords()
         return stored
 
     def replace(self, where: Filter, records: Iterable[Record]) -> Stored:
@@ -70,7 +71,9 @@ class PgVectorCollection:
             connection.execute(delete, (*parameters, [row[0] for row in rows]))
             return stored
 
-        return self._database.run(work)
+        stored = self._database.run(work)
+        self._merge_keywords()
+        return stored
 
     def unchanged(self, hashes: Mapping[str, bytes]) -> set[str]:
         """Ids of the records stored with the same content hash; see :meth:`Collection.unchanged`."""
@@ -80,7 +83,7 @@ class PgVectorCollection:
 
     def search(
         self,
-        vector: "Vector | Sequence[float]",
+        vector: "Vector | Sequence[float] | None",
         k: int = 10,
         *,
         filter: Filter | None = None,  # noqa: A002 - the field's word for it
@@ -90,11 +93,12 @@ class PgVectorCollection:
         sparse: Mapping[int, float] | None = None,
     ) -> list[Hit]:
         """The records nearest to a vector, nearest first; see :meth:`Collection.search`."""
-        self._require_mode(k, mode, text, sparse)
+        check_search(mode, k, vector=vector, text=text, sparse=sparse, threshold=threshold)
+        if sparse is not None and self.info.sparse_dimensions is None:
+            raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors. Omit sparse.")
         query = Query(
-            check_vector(vector, self.info, "the query"), k, mode,
-            conditions=parse_filter(filter), threshold=threshold, ef_search=self._ef_search,
-            text=text.replace("\0", " ") if text else None, sparse=sparse,
+            None if vector is None else check_vector(vector, self.info, "the query"), k, mode,
+            conditions=parse_filter(filter), threshold=threshold, ef_search=self._ef_search, text=text, sparse=sparse,
         )  # fmt: skip
         rows = self._database.run_outside_transaction(
             lambda connection: search_rows(connection, self.generation, query)
@@ -132,9 +136,7 @@ class PgVectorCollection:
 
     def optimize(self, *, live: bool = True, only_missing: bool = False) -> None:
         """Build missing indexes; see :meth:`Collection.optimize`."""
-        self._database.run_outside_transaction(
-            lambda connection: build_indexes(connection, self.generation, live=live, only_missing=only_missing)
-        )
+        build_indexes(self._database, self.generation, live=live, only_missing=only_missing)
 
     def _rows(self, records: Iterable[Record]) -> list[Row]:
         # Of records with the same id, the last is stored.
@@ -143,7 +145,7 @@ class PgVectorCollection:
 
     def _put(self, rows: Sequence[Row], connection: Connection) -> Stored:
         lock_writable(connection, self.generation)
-        return copy_rows(connection, self.generation, rows)
+        return put_rows(connection, self.generation, rows)
 
     def _delete(self, condition: sql.Composable, parameters: list[Any]) -> int:
         query = sql.SQL("DELETE FROM {} WHERE {}").format(self.generation.table, condition)
@@ -152,7 +154,14 @@ class PgVectorCollection:
             lock_writable(connection, self.generation)
             return connection.execute(query, parameters).rowcount
 
-        return self._database.run(work)
+        deleted = self._database.run(work)
+        self._merge_keywords()
+        return deleted
+
+    def _merge_keywords(self) -> None:
+        """Keep the number of batches low that a keyword search reads. Separate, so that a write's locks end sooner."""
+        merge = sql.SQL("SELECT {}(%s)").format(sql.Identifier(self.generation.schema, "merge_keywords"))
+        self._database.run(lambda connection: connection.execute(merge, (self.generation.id,)))
 
     def _fetch(self, query: sql.Composed, parameters: list[Any]) -> list[tuple[Any, ...]]:
         return self._database.run(lambda connection: connection.execute(query, parameters, binary=True).fetchall())
@@ -174,18 +183,6 @@ class PgVectorCollection:
         return _record(
             (*row[:5], vector), dict(zip(sparse.indices(), sparse.values(), strict=True)) if sparse else None
         )
-
-    def _require_mode(self, k: int, mode: Mode, text: str | None, sparse: Mapping[int, float] | None) -> None:
-        if k < 1:
-            raise ConfigurationError(f"k is {k}; it must be 1 or more.")
-        if mode not in ("approximate", "exact", "hybrid"):
-            raise ConfigurationError(f"Unknown mode {mode!r}. Supported: approximate, exact, hybrid.")
-        if (mode == "hybrid") != (text is not None or sparse is not None):
-            raise ConfigurationError("A hybrid search needs text or sparse; other modes accept neither.")
-        if text is not None and self.info.text_search is None:
-            raise ConfigurationError(f"The collection {self.info.name} has no text search configuration. Omit text.")
-        if sparse is not None and self.info.sparse_dimensions is None:
-            raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors. Omit sparse.")
 
 
 def _record(row: tuple[Any, ...], sparse: Mapping[int, float] | None = None) -> Record:

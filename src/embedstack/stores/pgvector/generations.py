@@ -10,6 +10,7 @@ from embedstack.errors import CollectionNotFound
 from embedstack.stores.base import replaced_error
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.pgvector.database import Connection
+from embedstack.stores.pgvector.languages import text_search_configuration
 
 __all__ = ["Generation", "State", "find_generation", "insert_generation", "lock_writable"]
 
@@ -41,6 +42,10 @@ class Generation:
         """The name of an index, without the schema: Postgres creates an index in the schema of its table."""
         return sql.Identifier(f"records_{self.id}_{purpose}")
 
+    def keyword_table(self, name: str) -> sql.Identifier:
+        """A table of its keyword index: ``documents``, ``batches`` or ``postings``."""
+        return sql.Identifier(self.schema, f"keyword_{name}_{self.id}")
+
     @property
     def vector_type(self) -> str:
         """The column type: pgvector indexes up to 2,000 float32 or 4,000 float16 dimensions (its README)."""
@@ -63,12 +68,15 @@ def insert_generation(connection: Connection, schema: str, info: CollectionInfo,
     """Insert the row of a new generation."""
     properties = asdict(info)
     row = connection.execute(
-        sql.SQL("INSERT INTO {} (collection, state, {}) VALUES (%s, %s, {}) RETURNING id").format(
+        # The cast checks that the server has the text search configuration.
+        sql.SQL(
+            "INSERT INTO {} (collection, state, text_search, {}) VALUES (%s, %s, %s::regconfig, {}) RETURNING id"
+        ).format(
             sql.Identifier(schema, "generations"),
             sql.SQL(", ").join(map(sql.Identifier, _PROPERTIES)),
             sql.SQL(", ").join(sql.Placeholder() * len(_PROPERTIES)),
         ),
-        (info.name, state, *(properties[name] for name in _PROPERTIES)),
+        (info.name, state, text_search_configuration(info.language), *(properties[name] for name in _PROPERTIES)),
     ).fetchone()
     assert row is not None  # noqa: S101 - for the type checker: RETURNING gives a row
     return Generation(row[0], schema, info)

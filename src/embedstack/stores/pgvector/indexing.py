@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
-from embedstack.stores.pgvector.database import Connection
+from embedstack.stores.pgvector.database import Connection, Database
 from embedstack.stores.pgvector.generations import Generation
 
 __all__ = ["build_indexes"]
@@ -20,21 +20,35 @@ _POLL_SECONDS = 0.2
 _OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops"}
 
 
-def build_indexes(connection: Connection, generation: Generation, *, live: bool, only_missing: bool = False) -> None:
+def build_indexes(database: Database, generation: Generation, *, live: bool, only_missing: bool = False) -> None:
     """Build missing indexes and update the planner's statistics.
 
     Args:
-        connection: A connection in autocommit mode. With ``live``, an index is built in several transactions.
+        database: The database.
         generation: The generation to index.
         live: Allow concurrent reads and writes; the build takes about twice as long.
         only_missing: Return immediately if all indexes exist or another process is building them.
     """
-    if only_missing and _are_valid(connection, generation):
+    if only_missing and database.run(lambda connection: _are_valid(connection, generation)):
         return
-    with _build_lock(connection, generation, wait=not only_missing) as is_locked:
+    with (
+        database.separate_connection() as locking,
+        _build_lock(locking, generation, wait=not only_missing) as is_locked,
+    ):
         if is_locked:
-            _build(connection, generation, sql.SQL("CONCURRENTLY" if live else ""))
-            connection.execute(sql.SQL("ANALYZE {}").format(generation.table))
+            database.run_outside_transaction(lambda connection: _optimize(connection, generation, live=live))
+
+
+def _optimize(connection: Connection, generation: Generation, *, live: bool) -> None:
+    _build(connection, generation, sql.SQL("CONCURRENTLY" if live else ""))
+    drop_removed = sql.Identifier(generation.schema, "drop_removed_keywords")
+    connection.execute(sql.SQL("SELECT {}(%s)").format(drop_removed), (generation.id,))
+    for table in (
+        generation.table,
+        generation.keyword_table("documents"),
+        generation.keyword_table("postings"),
+    ):
+        connection.execute(sql.SQL("ANALYZE {}").format(table))
 
 
 def _definitions(generation: Generation) -> dict[str, sql.Composable]:
@@ -46,8 +60,6 @@ def _definitions(generation: Generation) -> dict[str, sql.Composable]:
             sql.SQL(f"{generation.vector_type}_{_OPERATOR_CLASSES[info.distance]}"), sql.SQL(_HNSW)
         ),
     }
-    if info.text_search is not None:
-        definitions["words"] = sql.SQL("USING gin (words)")
     if info.sparse_dimensions is not None:
         definitions["sparse"] = sql.SQL("USING hnsw (sparse sparsevec_ip_ops) WITH ({})").format(sql.SQL(_HNSW))
     return definitions
@@ -72,21 +84,22 @@ def _build(connection: Connection, generation: Generation, concurrently: sql.SQL
 
 @contextmanager
 def _build_lock(connection: Connection, generation: Generation, *, wait: bool) -> Iterator[bool]:
-    """A lock for one build at a time. It is polled: CONCURRENTLY would wait for sessions blocked on it."""
-    lock = (_LOCK, generation.id)
+    """A lock for one build at a time, held by a separate transaction: poolers give each transaction another session.
+
+    It is polled, because CONCURRENTLY waits for transactions with a snapshot, as those that are blocked on it. The one
+    that holds it has none between its statements, since a statement without parameters leaves no portal open.
+    """
+    statement = sql.SQL("SELECT pg_try_advisory_xact_lock({}, {}::int)").format(_LOCK, generation.id)
     while True:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s::int, %s::int)", lock).fetchone()
-        if row and row[0]:
-            break
+        with connection.transaction():
+            row = connection.execute(statement).fetchone()
+            if row and row[0]:
+                yield True
+                return
         if not wait:
             yield False
             return
         time.sleep(_POLL_SECONDS)
-    try:
-        yield True
-    finally:
-        if not connection.closed:
-            connection.execute("SELECT pg_advisory_unlock(%s::int, %s::int)", lock)
 
 
 def _are_valid(connection: Connection, generation: Generation) -> bool:

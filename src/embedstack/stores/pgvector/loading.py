@@ -1,4 +1,4 @@
-"""Bulk writes: a binary COPY into a temporary table, then one upsert into the collection's table."""
+"""Bulk writes: one upsert of a batch of rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from embedstack.stores.pgvector.database import Connection
 from embedstack.stores.pgvector.generations import Generation
 from embedstack.stores.records import Record, Stored
 
-__all__ = ["Row", "copy_rows", "to_row"]
+__all__ = ["Row", "put_rows", "to_row"]
 
 #: Id, content hash, text, context, metadata as JSON, vector, and the sparse vector if the collection has them.
 Row = tuple[Any, ...]
@@ -39,39 +39,30 @@ def to_row(record: Record, metadata: str, generation: Generation) -> Row:
     return (*row, SparseVector(dict(record.sparse), info.sparse_dimensions) if record.sparse else None)
 
 
-def copy_rows(connection: Connection, generation: Generation, rows: Sequence[Row]) -> Stored:
+def put_rows(connection: Connection, generation: Generation, rows: Sequence[Row]) -> Stored:
     """Insert or update rows with distinct ids. Unchanged rows are not written."""
     columns = (*_COLUMNS, "sparse") if generation.info.sparse_dimensions is not None else _COLUMNS
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    staging = sql.Identifier(f"staging_{generation.id}")
-    # One table per connection, emptied after each transaction: one per batch would bloat Postgres' catalogue.
-    connection.execute(
-        sql.SQL(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WITH NO DATA"
-        ).format(staging, names, generation.table)
-    )
     types = ["text", "bytea", "text", "text", "jsonb", generation.vector_type, "sparsevec"][: len(columns)]
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(staging, names)) as copy,
-    ):
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)
+    # Arrays, and no temporary table: behind a pooler, it would appear in the sessions of other clients.
+    given = sql.SQL("unnest({}) AS given ({})").format(
+        sql.SQL(", ").join(sql.SQL(f"%b::{name}[]") for name in types), names
+    )
     compared = [name for name in columns if name not in ("id", "body", "embedding")]
     counts = connection.execute(
         # Ordered by id, so that concurrent batches with the same ids do not deadlock. The system column xmax is 0 in
         # rows that this statement inserted.
         sql.SQL(
-            "WITH stored AS (INSERT INTO {table} AS old ({names}) SELECT {names} FROM {staging} ORDER BY id "
+            "WITH stored AS (INSERT INTO {table} AS old ({names}) SELECT {names} FROM {given} ORDER BY id "
             "ON CONFLICT (id) DO UPDATE SET ({names}) = ROW ({excluded}) "
             "WHERE ({old}) IS DISTINCT FROM ({new}) RETURNING (xmax = 0) AS is_new) "
             "SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM stored"
         ).format(
-            table=generation.table, names=names, staging=staging,
+            table=generation.table, names=names, given=given,
             excluded=_qualified("excluded", columns),
             old=_qualified("old", compared), new=_qualified("excluded", compared),
-        )
+        ),
+        [list(values) for values in zip(*rows, strict=True)] or [[]] * len(columns),
     ).fetchone()  # fmt: skip
     inserted, updated = counts or (0, 0)
     return Stored(inserted, updated, len(rows) - inserted - updated)

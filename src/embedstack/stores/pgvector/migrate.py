@@ -2,13 +2,17 @@
 
 import re
 from importlib.resources import files
+from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
 
 from embedstack.errors import ConfigurationError
 
-__all__ = ["migrate"]
+__all__ = ["SchemaState", "migrate", "schema_state"]
+
+#: ``absent``: nothing was stored yet; ``outdated``: migrations are outstanding.
+SchemaState = Literal["absent", "outdated", "current"]
 
 # "emb" and "mig" in hexadecimal, to avoid the advisory locks of other programs in the same database.
 _LOCK = (0x656D62, 0x6D6967)
@@ -16,7 +20,20 @@ _LOCK = (0x656D62, 0x6D6967)
 _MIN_PGVECTOR = (0, 8)
 
 
-def migrate(connection: "psycopg.Connection[object]", schema: str) -> list[str]:
+def schema_state(connection: "psycopg.Connection[Any]", schema: str) -> SchemaState:
+    """Compare a schema with this release's migrations. Changes nothing, and needs no permission but SELECT.
+
+    Raises:
+        ConfigurationError: pgvector is too old, or a newer embedstack migrated the schema.
+    """
+    version = _pgvector_version(connection)
+    if version is None or not _exists(connection, schema):
+        return "absent"
+    _require_version(version)
+    return "outdated" if _outstanding(connection, schema) else "current"
+
+
+def migrate(connection: "psycopg.Connection[Any]", schema: str) -> list[str]:
     """Apply outstanding migrations.
 
     Args:
@@ -34,32 +51,46 @@ def migrate(connection: "psycopg.Connection[object]", schema: str) -> list[str]:
         # Held until the end of the transaction. A concurrent process waits here and then has nothing to apply.
         connection.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", _LOCK)
         _require_pgvector(connection)
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
         applied = sql.Identifier(schema, "migrations")
-        connection.execute(
-            sql.SQL(
-                "CREATE TABLE IF NOT EXISTS {} (number integer PRIMARY KEY, name text NOT NULL, "
-                "applied_at timestamptz NOT NULL DEFAULT now())"
-            ).format(applied)
-        )
-        migrations = _migrations()
-        rows = connection.execute(sql.SQL("SELECT number FROM {}").format(applied)).fetchall()
-        done = {row[0] for row in rows}  # type: ignore[index]
-        if newer := done - migrations.keys():
-            raise ConfigurationError(
-                f"The schema {schema!r} was migrated by a newer embedstack (migration {max(newer)}). Update embedstack."
+        if not _exists(connection, schema):
+            if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone():
+                # Not IF NOT EXISTS, which needs the permission to create schemas even if this one exists.
+                connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+            connection.execute(
+                sql.SQL(
+                    "CREATE TABLE {} (number integer PRIMARY KEY, name text NOT NULL, "
+                    "applied_at timestamptz NOT NULL DEFAULT now())"
+                ).format(applied)
             )
         # The SQL files name tables without a schema.
         connection.execute(
             "SELECT set_config('search_path', quote_ident(%s) || ',' || current_setting('search_path'), true)",
             (schema,),
         )
-        outstanding = [number for number in sorted(migrations) if number not in done]
-        for number in outstanding:
-            name, script = migrations[number]
+        outstanding = _outstanding(connection, schema)
+        for number, (name, script) in outstanding.items():
             connection.execute(script.encode())
             connection.execute(sql.SQL("INSERT INTO {} (number, name) VALUES (%s, %s)").format(applied), (number, name))
-    return [migrations[number][0] for number in outstanding]
+    return [name for name, _ in outstanding.values()]
+
+
+def _exists(connection: "psycopg.Connection[Any]", schema: str) -> bool:
+    row = connection.execute(
+        "SELECT FROM pg_tables WHERE schemaname = %s AND tablename = 'migrations'", (schema,)
+    ).fetchone()
+    return row is not None
+
+
+def _outstanding(connection: "psycopg.Connection[Any]", schema: str) -> dict[int, tuple[str, str]]:
+    """Names and SQL of the migrations that were not applied, by number, in order."""
+    migrations = _migrations()
+    rows = connection.execute(sql.SQL("SELECT number FROM {}").format(sql.Identifier(schema, "migrations"))).fetchall()
+    done = {row[0] for row in rows}
+    if newer := done - migrations.keys():
+        raise ConfigurationError(
+            f"The schema {schema!r} was migrated by a newer embedstack (migration {max(newer)}). Update embedstack."
+        )
+    return {number: migrations[number] for number in sorted(migrations.keys() - done)}
 
 
 def _migrations() -> dict[int, tuple[str, str]]:
@@ -70,7 +101,7 @@ def _migrations() -> dict[int, tuple[str, str]]:
     return migrations
 
 
-def _require_pgvector(connection: "psycopg.Connection[object]") -> None:
+def _require_pgvector(connection: "psycopg.Connection[Any]") -> None:
     version = _pgvector_version(connection)
     if version is None:
         try:
@@ -82,13 +113,17 @@ def _require_pgvector(connection: "psycopg.Connection[object]") -> None:
                 f"CREATE EXTENSION vector. {error.diag.message_primary or error}"
             ) from error
         version = _pgvector_version(connection)
-    if version is None or version < _MIN_PGVECTOR:
+    _require_version(version or ())
+
+
+def _require_version(version: tuple[int, ...]) -> None:
+    if version < _MIN_PGVECTOR:
         raise ConfigurationError(
-            f"The database has pgvector {'.'.join(map(str, version or ()))}; filtered searches need 0.8 or newer. Run "
+            f"The database has pgvector {'.'.join(map(str, version))}; filtered searches need 0.8 or newer. Run "
             "ALTER EXTENSION vector UPDATE."
         )
 
 
-def _pgvector_version(connection: "psycopg.Connection[object]") -> tuple[int, ...] | None:
+def _pgvector_version(connection: "psycopg.Connection[Any]") -> tuple[int, ...] | None:
     row = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()
-    return tuple(int(part) for part in row[0].split(".")[:2]) if row else None  # type: ignore[index]
+    return tuple(int(part) for part in row[0].split(".")[:2]) if row else None

@@ -1,8 +1,9 @@
 """SQL statements for searches."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pgvector import HalfVector, SparseVector, Vector
 from psycopg import sql
@@ -12,6 +13,10 @@ from embedstack.stores.filters import Condition
 from embedstack.stores.pgvector.conditions import conditions_sql
 from embedstack.stores.pgvector.database import Connection
 from embedstack.stores.pgvector.generations import Generation
+from embedstack.stores.pgvector.keywords import KeywordQuery, KeywordRanking
+
+if TYPE_CHECKING:
+    from psycopg import Cursor
 
 __all__ = ["Query", "search_rows"]
 
@@ -23,10 +28,13 @@ _MAX_EF_SEARCH = 1000
 #: Candidates of each ranking that is fused: this many times k, and at least this many.
 _FUSED_DEPTH = 4
 _MIN_FUSED = 50
+#: Documents that are compared with a filter at first, per hit, and the growth of that number while hits are missing.
+_FILTERED_DEPTH = 4
+_GROWTH = 16
 
 _OPERATORS = {"cosine": sql.SQL("<=>"), "euclidean": sql.SQL("<->")}
 # Similarity from distance. For euclidean collections it only gives the order.
-_SIMILARITIES = {"cosine": sql.SQL("1 - distance"), "euclidean": sql.SQL("-distance")}
+_SIMILARITIES = {"cosine": sql.SQL("1 - ({})"), "euclidean": sql.SQL("-({})")}
 _RECORD = sql.SQL("id, content_hash, body, context, metadata")
 
 
@@ -35,12 +43,12 @@ class Query:
     """A search query.
 
     Attributes:
-        vector: The validated vector.
+        vector: The validated vector; None for a keyword search without similarities.
         k: Maximum number of hits.
         mode: The search mode.
         conditions: Conditions that hits must match.
         threshold: Minimum similarity.
-        text: The query's text, for a hybrid search.
+        text: The query's text, for a hybrid or keyword search.
         sparse: The query's sparse vector, for a hybrid search.
         ef_search: Number of candidates in the index.
     """
@@ -59,104 +67,158 @@ def search_rows(connection: Connection, generation: Generation, query: Query) ->
     """Rows of id, content hash, text, context, metadata, similarity and score, best first.
 
     Args:
-        connection: A connection in autocommit mode. Each statement runs in its own transaction.
+        connection: A connection in autocommit mode.
         generation: The generation to search.
         query: The query.
     """
-    search = _hybrid if query.mode == "hybrid" else _nearest
-    if query.mode != "exact":
-        rows = search(connection, generation, query, exact=False)
-        if len(rows) >= query.k:
-            return _above(rows, query.threshold)
-        # The index stops after hnsw.max_scan_tuples candidates, so a selective filter can leave fewer than k hits. Then
-        # all matching records are compared, so that k hits are returned if k records match.
-    return _above(search(connection, generation, query, exact=True), query.threshold)
-
-
-def _above(rows: Sequence[tuple[Any, ...]], threshold: float | None) -> Sequence[tuple[Any, ...]]:
-    return rows if threshold is None else [row for row in rows if row[5] >= threshold]
-
-
-def _nearest(connection: Connection, generation: Generation, query: Query, *, exact: bool) -> Sequence[tuple[Any, ...]]:
-    condition, parameters = conditions_sql(query.conditions)
-    statement = sql.SQL(
-        # Sorted again: an iterative scan with relaxed_order returns rows in approximate order.
-        "WITH nearest AS MATERIALIZED (SELECT {record}, embedding {operator} %s AS distance FROM {table} "
-        "WHERE {condition} ORDER BY distance LIMIT %s) "
-        "SELECT {record}, {similarity}, {similarity} FROM nearest ORDER BY distance, id"
-    ).format(
-        record=_RECORD,
-        operator=_OPERATORS[generation.info.distance],
-        table=generation.table,
-        condition=condition,
-        similarity=_SIMILARITIES[generation.info.distance],
-    )
-    values = (_vector(generation, query), *parameters, query.k)
-    return _fetch(connection, statement, values, ef_search=max(query.ef_search, query.k), exact=exact)
-
-
-def _fetch(
-    connection: Connection, statement: sql.Composed, values: Sequence[Any], *, ef_search: int, exact: bool
-) -> Sequence[tuple[Any, ...]]:
-    # The pipeline sends begin, settings, statement and commit in one round trip.
+    # The pipeline sends statements that do not depend on each other in one round trip. In one snapshot, the statistics,
+    # the postings and the records fit together.
     with connection.pipeline(), connection.transaction():
-        connection.execute(
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        search = _Search(connection, generation, query)
+        if query.mode == "hybrid":
+            return search.fused()
+        return search.by_keywords() if query.mode == "keyword" else search.nearest()
+
+
+class _Search:
+    """The statements of one search, in one transaction."""
+
+    def __init__(self, connection: Connection, generation: Generation, query: Query) -> None:
+        self._connection = connection
+        self._generation = generation
+        self._query = query
+        self._condition, self._parameters = conditions_sql(query.conditions)
+        self._distance: sql.Composable = sql.SQL("NULL::float8")
+        self._similarity: sql.Composable = self._distance
+        self._vectors: list[Any] = []
+        if query.vector is not None:
+            distance = generation.info.distance
+            is_float32 = generation.vector_type == "vector"
+            self._vectors = [Vector(query.vector) if is_float32 else HalfVector(query.vector)]
+            self._distance = sql.SQL("embedding {} %s").format(_OPERATORS[distance])
+            self._similarity = _SIMILARITIES[distance].format(self._distance)
+
+    def nearest(self) -> Sequence[tuple[Any, ...]]:
+        """The records with the nearest vectors."""
+        query = self._query
+        statement = sql.SQL(
+            # Sorted again: an iterative scan with relaxed_order returns rows in approximate order.
+            "WITH nearest AS MATERIALIZED (SELECT {record}, {distance} AS distance FROM {table} "
+            "WHERE {condition} ORDER BY distance LIMIT %s) "
+            "SELECT {record}, {similarity}, {similarity} FROM nearest ORDER BY distance, id"
+        ).format(
+            record=_RECORD, distance=self._distance, table=self._generation.table, condition=self._condition,
+            similarity=_SIMILARITIES[self._generation.info.distance].format(sql.SQL("distance")),
+        )  # fmt: skip
+        values = [*self._vectors, *self._parameters, query.k]
+        rows: Sequence[tuple[Any, ...]] = []
+        if query.mode != "exact":
+            rows = self._execute(statement, values, candidates=query.k).fetchall()
+        if len(rows) < query.k:
+            # The index stops after hnsw.max_scan_tuples candidates, so a selective filter can leave fewer than k hits.
+            # Then all matching records are compared, so that k hits are returned if k records match.
+            rows = self._execute(statement, values, candidates=query.k, exact=True).fetchall()
+        return [row for row in rows if self._is_above_threshold(row[5])]
+
+    def by_keywords(self) -> Sequence[tuple[Any, ...]]:
+        """The records with words of the text, by BM25."""
+        keywords = KeywordQuery(self._connection, self._generation, self._query.text or "")
+        return self._records(self._best(keywords.ranking(), self._query.k))
+
+    def fused(self) -> Sequence[tuple[Any, ...]]:
+        """The records of the rankings by vector, keywords and sparse vector, by reciprocal rank fusion."""
+        query = self._query
+        depth = max(_MIN_FUSED, _FUSED_DEPTH * query.k)
+        # All statements are sent before the first result is read.
+        keywords = None if query.text is None else KeywordQuery(self._connection, self._generation, query.text)
+        sparse = None if query.sparse is None else self._nearest_sparse(query.sparse, depth)
+        nearest = self._nearest_ids(depth)
+        rankings = [self._ids(nearest, depth)]
+        if sparse is not None:
+            rankings.append([record_id for record_id, similarity in sparse.fetchall() if similarity > 0])
+        if keywords is not None:
+            rankings.append(list(self._best(keywords.ranking(), depth)))
+        scores: dict[str, float] = defaultdict(float)
+        for ranking in rankings:
+            for rank, record_id in enumerate(ranking, 1):
+                scores[record_id] += 1 / (_RRF + rank)
+        return self._records(scores)
+
+    def _nearest_ids(self, depth: int, *, exact: bool = False) -> "Cursor[Any]":
+        """Ids and similarities of the nearest vectors, nearest first."""
+        statement = sql.SQL(
+            "WITH nearest AS MATERIALIZED (SELECT id, {} AS distance FROM {} WHERE {} ORDER BY distance LIMIT %s) "
+            "SELECT id, {} FROM nearest ORDER BY distance, id"
+        ).format(
+            self._distance, self._generation.table, self._condition,
+            _SIMILARITIES[self._generation.info.distance].format(sql.SQL("distance")),
+        )  # fmt: skip
+        return self._execute(statement, [*self._vectors, *self._parameters, depth], candidates=depth, exact=exact)
+
+    def _ids(self, nearest: "Cursor[Any]", depth: int) -> list[str]:
+        rows = nearest.fetchall()
+        if len(rows) < self._query.k:
+            rows = self._nearest_ids(depth, exact=True).fetchall()
+        return [record_id for record_id, similarity in rows if self._is_above_threshold(similarity)]
+
+    def _nearest_sparse(self, sparse: Mapping[int, float], depth: int) -> "Cursor[Any]":
+        """Ids and inner products of the nearest sparse vectors, nearest first; 0 without common positions."""
+        condition, parameters = self._condition_with_threshold()
+        statement = sql.SQL(
+            "WITH nearest AS MATERIALIZED (SELECT id, sparse <#> %s AS distance FROM {} "
+            "WHERE sparse IS NOT NULL AND {} ORDER BY distance LIMIT %s) "
+            "SELECT id, -distance FROM nearest ORDER BY distance, id"
+        ).format(self._generation.table, condition)
+        vector = SparseVector(dict(sparse), self._generation.info.sparse_dimensions or 0)
+        return self._execute(statement, [vector, *parameters, depth], candidates=depth)
+
+    def _best(self, ranking: KeywordRanking, depth: int) -> dict[str, float]:
+        """Ids and scores of the best records that match the conditions, best first; ties by id."""
+        condition, parameters = self._condition_with_threshold()
+        is_filtered = bool(self._query.conditions) or self._query.threshold is not None
+        statement = sql.SQL(
+            "SELECT id, score FROM unnest(%s::integer[], %s::float8[]) AS ranked (number, score) "
+            "JOIN {} USING (number) {} ORDER BY score DESC, id LIMIT %s"
+        ).format(
+            self._generation.keyword_table("documents"),
+            sql.SQL("JOIN {} USING (id) WHERE {}").format(self._generation.table, condition)
+            if is_filtered else sql.SQL(""),
+        )  # fmt: skip
+        count = depth * _FILTERED_DEPTH if is_filtered else depth
+        while True:
+            numbers, scores = ranking.best(count)
+            rows = self._execute(statement, [numbers, scores, *parameters, depth], candidates=depth).fetchall()
+            if len(rows) >= depth or count >= len(ranking):
+                return dict(rows)
+            count *= _GROWTH
+
+    def _records(self, scores: Mapping[str, float]) -> Sequence[tuple[Any, ...]]:
+        """The records with the highest scores; ties by similarity, then by id."""
+        if not scores:
+            return []
+        statement = sql.SQL(
+            "SELECT {}, {}, score FROM unnest(%s::text[], %s::float8[]) AS ranked (id, score) JOIN {} USING (id) "
+            "ORDER BY score DESC, {} DESC, id LIMIT %s"
+        ).format(_RECORD, self._similarity, self._generation.table, self._similarity)
+        values = [*self._vectors, list(scores), list(scores.values()), *self._vectors, self._query.k]
+        return self._execute(statement, values, candidates=self._query.k).fetchall()
+
+    def _condition_with_threshold(self) -> tuple[sql.Composable, list[Any]]:
+        if self._query.threshold is None:
+            return self._condition, self._parameters
+        condition = sql.SQL("{} AND {} >= %s").format(self._condition, self._similarity)
+        return condition, [*self._parameters, *self._vectors, self._query.threshold]
+
+    def _is_above_threshold(self, similarity: float) -> bool:
+        return self._query.threshold is None or similarity >= self._query.threshold
+
+    def _execute(
+        self, statement: sql.Composed, values: Sequence[Any], *, candidates: int, exact: bool = False
+    ) -> "Cursor[Any]":
+        self._connection.execute(
             "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true), "
             "set_config('enable_indexscan', %s, true)",
-            (str(min(ef_search, _MAX_EF_SEARCH)), "off" if exact else "on"),
+            (str(min(max(self._query.ef_search, candidates), _MAX_EF_SEARCH)), "off" if exact else "on"),
         )
-        # Not prepared: a generic plan does not know the limit and the filter's selectivity, and would not use the
-        # index.
-        cursor = connection.execute(statement, values, prepare=False, binary=True)
-    return cursor.fetchall()
-
-
-def _vector(generation: Generation, query: Query) -> Any:
-    return Vector(query.vector) if generation.vector_type == "vector" else HalfVector(query.vector)
-
-
-def _hybrid(connection: Connection, generation: Generation, query: Query, *, exact: bool) -> Sequence[tuple[Any, ...]]:
-    info, table = generation.info, generation.table
-    condition, parameters = conditions_sql(query.conditions)
-    depth = max(_MIN_FUSED, _FUSED_DEPTH * query.k)
-    vector = _vector(generation, query)
-    rankings = [
-        sql.SQL("SELECT id, embedding {} %s AS rank_by FROM {} WHERE {} ORDER BY rank_by LIMIT %s").format(
-            _OPERATORS[info.distance], table, condition
-        )
-    ]
-    values: list[Any] = [vector, *parameters, depth]
-    if query.text is not None:
-        # Match any word: few records contain all words of a question.
-        rankings.append(
-            sql.SQL(
-                "SELECT id, -ts_rank_cd(words, words_query) AS rank_by FROM {}, "
-                "CAST(replace(CAST(plainto_tsquery({}, %s) AS text), ' & ', ' | ') AS tsquery) AS words_query "
-                "WHERE words @@ words_query AND {} ORDER BY rank_by, id LIMIT %s"
-            ).format(table, sql.Literal(info.text_search), condition)
-        )
-        values += [query.text, *parameters, depth]
-    if query.sparse is not None:
-        # The negative inner product: 0 for vectors without common positions.
-        rankings.append(
-            sql.SQL(
-                "SELECT id, rank_by FROM (SELECT id, sparse <#> %s AS rank_by FROM {} WHERE sparse IS NOT NULL AND {} "
-                "ORDER BY rank_by LIMIT %s) AS nearest WHERE rank_by < 0"
-            ).format(table, condition)
-        )
-        values += [SparseVector(dict(query.sparse), info.sparse_dimensions or 0), *parameters, depth]
-    ranked = [
-        sql.SQL("(SELECT id, row_number() OVER (ORDER BY rank_by, id) AS rank FROM ({}) AS candidates)").format(ranking)
-        for ranking in rankings
-    ]
-    statement = sql.SQL(
-        "WITH fused AS (SELECT id, sum(1.0 / ({rrf} + rank))::float8 AS score FROM ({ranked}) AS ranked GROUP BY id), "
-        "scored AS (SELECT {record}, embedding {operator} %s AS distance, score FROM fused JOIN {table} USING (id)) "
-        "SELECT {record}, {similarity}, score FROM scored "
-        "WHERE %s::float8 IS NULL OR {similarity} >= %s ORDER BY score DESC, distance, id LIMIT %s"
-    ).format(
-        rrf=sql.Literal(_RRF), ranked=sql.SQL(" UNION ALL ").join(ranked), record=_RECORD, table=table,
-        operator=_OPERATORS[info.distance], similarity=_SIMILARITIES[info.distance],
-    )  # fmt: skip
-    values += [vector, query.threshold, query.threshold, query.k]
-    return _fetch(connection, statement, values, ef_search=max(query.ef_search, depth), exact=exact)
+        return self._connection.execute(statement, values, binary=True)

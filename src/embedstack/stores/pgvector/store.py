@@ -1,5 +1,6 @@
 """Collections in Postgres."""
 
+from contextlib import suppress
 from typing import Any, Self
 
 from psycopg import sql
@@ -11,6 +12,7 @@ from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.pgvector.collection import PgVectorCollection
 from embedstack.stores.pgvector.database import Connection, Database
 from embedstack.stores.pgvector.generations import Generation, State, find_generation, insert_generation
+from embedstack.stores.pgvector.reader_role import grant_reader
 
 __all__ = ["PgVectorStore"]
 
@@ -18,7 +20,11 @@ _MAX_DIMENSIONS = 4000
 
 
 class PgVectorStore:
-    """A :class:`~embedstack.stores.base.VectorStore` on Postgres with pgvector."""
+    """A :class:`~embedstack.stores.base.VectorStore` on Postgres with pgvector.
+
+    Reading needs a role that may SELECT; see :meth:`grant_reader`. The schema is created or migrated by the first call
+    that creates or replaces a collection, or by :meth:`migrate`.
+    """
 
     def __init__(
         self,
@@ -29,11 +35,11 @@ class PgVectorStore:
         patience: float = 30.0,
         ef_search: int = 64,
     ) -> None:
-        """Connect and migrate the schema.
+        """Connect and check the schema. Nothing is changed.
 
         Args:
-            url: ``postgresql://…``.
-            schema: The schema of the tables; created if it does not exist.
+            url: ``postgresql://…``, also of a pooler such as PgBouncer or RDS Proxy.
+            schema: The schema of the tables.
             max_connections: Maximum number of connections.
             patience: Seconds for which a call is retried while the server is unavailable.
             ef_search: Number of candidates in an approximate search. More candidates are slower and improve recall.
@@ -62,6 +68,8 @@ class PgVectorStore:
                 raise _not_found(info.name)
             return self._checked(generation, info) if generation else self._create(connection, info, "active")
 
+        if create:
+            self.migrate()
         return self._opened(self._database.run(work))
 
     def describe(self, name: str) -> CollectionInfo:
@@ -79,11 +87,15 @@ class PgVectorStore:
             names = [row[0] for row in connection.execute(query).fetchall()]
             return [find_generation(connection, self._schema, name, "active") for name in names]
 
-        return [generation.info for generation in self._database.run(work) if generation]
+        try:
+            return [generation.info for generation in self._database.run(work) if generation]
+        except CollectionNotFound:
+            return []  # nothing was stored yet
 
     def open_replacement(self, info: CollectionInfo) -> PgVectorCollection:
         """Open a collection's replacement; see :meth:`VectorStore.open_replacement`."""
         _check_dimensions(info)
+        self.migrate()
 
         def work(connection: Connection) -> Generation:
             self._lock(connection, info.name)
@@ -141,7 +153,8 @@ class PgVectorStore:
             self._drop_generations(connection, name, ["building", "active", "replaced"])
             connection.execute(sql.SQL("DELETE FROM {} WHERE name = %s").format(self._collections), (name,))
 
-        self._database.run(work)
+        with suppress(CollectionNotFound):  # nothing was stored yet
+            self._database.run(work)
 
     def drop_replaced(self, name: str) -> int:
         """Delete old versions and unfinished replacements; see :meth:`VectorStore.drop_replaced`."""
@@ -151,6 +164,33 @@ class PgVectorStore:
             return self._drop_generations(connection, name, ["building", "replaced"])
 
         return self._database.run(work)
+
+    def migrate(self) -> list[str]:
+        """Create the schema, or change that of an older release.
+
+        Needs a role that may do so. Indexing the words of existing collections takes about a minute for 100,000
+        records. Writers wait meanwhile.
+
+        Returns:
+            The names of the applied migrations; empty if the schema is up to date.
+
+        Raises:
+            ConfigurationError: The role may not, or pgvector is missing and cannot be created.
+        """
+        return self._database.migrate()
+
+    def grant_reader(self, role: str, password: str | None = None) -> None:
+        """Let a role read every collection, also those that this store's role creates later.
+
+        Args:
+            role: The role's name; created if it does not exist.
+            password: Its password, which is sent to the server as a SCRAM verifier; None leaves it as it is.
+
+        Raises:
+            ConfigurationError: This store's role may not.
+        """
+        self.migrate()
+        self._database.run(lambda connection: grant_reader(connection, self._schema, role, password))
 
     def close(self) -> None:
         """Close the connections."""
@@ -191,13 +231,6 @@ class PgVectorStore:
         optional: list[sql.Composable] = []
         if info.sparse_dimensions is not None:
             optional.append(sql.SQL("sparse sparsevec({})").format(sql.Literal(info.sparse_dimensions)))
-        if info.text_search is not None:
-            # A tsvector has at most 1 MB (PostgreSQL documentation, 12.11), and a character at most 4 bytes.
-            optional.append(
-                sql.SQL("words tsvector GENERATED ALWAYS AS (to_tsvector({}, left(body, 200000))) STORED").format(
-                    sql.Literal(info.text_search)
-                )
-            )
         connection.execute(
             sql.SQL(
                 'CREATE TABLE {} (id text COLLATE "C" PRIMARY KEY, content_hash bytea NOT NULL, body text NOT NULL, '
@@ -209,6 +242,8 @@ class PgVectorStore:
         )  # fmt: skip
         # Keep vectors in the row if they fit: an exact search would otherwise fetch every vector from TOAST.
         connection.execute(sql.SQL("ALTER TABLE {} ALTER COLUMN embedding SET STORAGE MAIN").format(generation.table))
+        create_keywords = sql.Identifier(self._schema, "create_keywords")
+        connection.execute(sql.SQL("SELECT {}(%s)").format(create_keywords), (generation.id,))
         return generation
 
     def _drop_generations(self, connection: Connection, name: str, states: list[str]) -> int:
@@ -220,8 +255,9 @@ class PgVectorStore:
                 (name, states),
             ).fetchall()
         for number in ids:
-            table = sql.Identifier(self._schema, f"records_{number}")
-            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+            for prefix in ("records", "keyword_documents", "keyword_batches", "keyword_postings"):
+                table = sql.Identifier(self._schema, f"{prefix}_{number}")
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
         return len(ids)
 
 

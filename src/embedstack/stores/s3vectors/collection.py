@@ -1,20 +1,22 @@
 """A collection in S3 Vectors."""
 
+import builtins
 import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from embedstack.calls.call_context import Call
-from embedstack.errors import ConfigurationError, DeadlineExceeded, StoreError
-from embedstack.stores.base import Mode, parse_required_filter
+from embedstack.errors import ConfigurationError, DeadlineExceeded, FilterRefused
+from embedstack.stores.base import Mode, check_search, parse_required_filter
 from embedstack.stores.collection_info import CollectionInfo
-from embedstack.stores.filters import Filter, matches, parse_filter
+from embedstack.stores.filters import Condition, Filter, matches, parse_filter
 from embedstack.stores.records import Hit, Record, Stored, check_vector
+from embedstack.stores.s3vectors.full_text import FullText
 from embedstack.stores.s3vectors.layout import filter_document, from_vector, to_vector
+from embedstack.stores.s3vectors.queries import MAX_RESULTS, SearchQuery, needed_results
 from embedstack.stores.s3vectors.service import Service
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ _MAX_REQUEST_BYTES = 20 * 1024 * 1024
 _NUMBER_BYTES = 26
 # Bytes of a vector's member names, and of its share of the request's.
 _NAMES_BYTES = 128
-_MAX_K = 10_000
 
 
 class S3VectorsCollection:
@@ -57,6 +58,8 @@ class S3VectorsCollection:
         self._info = info
         self._service = service
         self._require_writable = require_writable
+        #: The full-text search of the index.
+        self.full_text = FullText(service, info, index)
 
     @property
     def info(self) -> CollectionInfo:
@@ -93,7 +96,7 @@ class S3VectorsCollection:
 
     def search(
         self,
-        vector: "Vector | Sequence[float]",
+        vector: "Vector | Sequence[float] | None",
         k: int = 10,
         *,
         filter: Filter | None = None,  # noqa: A002 - the field's word for it
@@ -102,25 +105,65 @@ class S3VectorsCollection:
         text: str | None = None,
         sparse: Mapping[int, float] | None = None,
     ) -> list[Hit]:
-        """The records nearest to a vector, approximately; see :meth:`Collection.search`."""
-        if mode != "approximate" or text is not None or sparse is not None:
+        """The records nearest to a vector, or with the words of a text; see :meth:`Collection.search`.
+
+        Searches by vector are approximate. S3 Vectors evaluates equality, ranges of numbers and prefixes. Conditions on
+        dates and on parts of strings are compared with its results here, of which it returns 10,000 at most.
+
+        Raises:
+            FilterRefused: Fewer than ``k`` of 10,000 results match a condition that had to be compared here.
+            StoreUnavailable: The full-text index is still being built.
+        """
+        check_search(mode, k, vector=vector, text=text, sparse=sparse, threshold=threshold)
+        if mode == "exact" or sparse is not None:
             raise ConfigurationError(
-                f"S3 Vectors supports only approximate searches by vector, not mode={mode!r}. Use Postgres."
+                f"S3 Vectors supports neither exact searches nor sparse vectors (mode={mode!r}). Use Postgres."
             )
-        if not 1 <= k <= _MAX_K:
-            raise ConfigurationError(f"k is {k}; S3 Vectors allows 1 to {_MAX_K}.")
-        parameters: dict[str, Any] = {
-            "queryVector": {"float32": check_vector(vector, self.info, "the query").tolist()},
-            "topK": k,
-            "returnMetadata": True,
-            "returnDistance": True,
-        }
-        conditions = filter_document(parse_filter(filter))
-        if conditions is not None:
-            parameters["filter"] = conditions
-        vectors = self._service.pages("query_vectors", "vectors", indexName=self.index, **parameters)
-        hits = (_hit(vector, self.info) for vector in islice(vectors, k))
-        return [hit for hit in hits if threshold is None or hit.similarity >= threshold]
+        conditions = parse_filter(filter)
+        by_prefix = any(one.operator == "$prefix" for one in conditions) and self.full_text.filters_by_prefix
+        document, remaining = filter_document(conditions, by_prefix=by_prefix)
+        query = SearchQuery(
+            self.info,
+            mode,
+            None if vector is None else check_vector(vector, self.info, "the query"),
+            text,
+            document,
+            MAX_RESULTS if remaining else needed_results(mode, k, threshold),
+        )
+        if text is not None:
+            self.full_text.require_active()
+        results = self._results(query, remaining, k if not remaining and threshold is None else query.count)
+        if threshold is not None:
+            # The results of a search by vector are in the order of their similarity.
+            similar = takewhile if mode == "approximate" else builtins.filter
+            results = similar(lambda hit: hit.similarity is not None and hit.similarity >= threshold, results)
+        return list(islice((hit for hit in results if matches(hit.record, remaining)), k))
+
+    def _results(self, query: SearchQuery, remaining: tuple[Condition, ...], needed: int) -> Iterator[Hit]:
+        """The results of a query, best first. Pages are requested as they are needed.
+
+        Args:
+            query: The query.
+            remaining: Conditions that the caller compares with each result.
+            needed: Results that may be hits, at most.
+
+        Raises:
+            FilterRefused: The caller compared all the results that a query can have, and needs more.
+        """
+        compared = 0
+        for page in self._service.pages("query_vectors", indexName=self.index, **query.parameters()):
+            if compared:
+                _check_deadline("searching")
+            results = page["vectors"][:needed]
+            stored = self.get(query.without_distance(results))
+            yield from (query.hit(result, stored.get(result["key"])) for result in results)
+            compared += len(results)
+        if remaining and compared == MAX_RESULTS:
+            raise FilterRefused(
+                f"S3 Vectors cannot filter by {_listed(remaining)}, and too few of its {MAX_RESULTS} best results "
+                "match that. Add a condition that it can compare (equality, $prefix, or a range of numbers), lower k, "
+                "or use Postgres."
+            )
 
     def get(self, ids: Iterable[str]) -> dict[str, Record]:
         """The stored records with these ids, by id, with vectors."""
@@ -187,7 +230,7 @@ class S3VectorsCollection:
 
         def read(segment: int) -> list[str]:
             request = {**listing, "segmentCount": _SEGMENTS, "segmentIndex": segment}
-            return matching(_until_deadline(self._service.pages("list_vectors", "vectors", **request)))
+            return matching(_until_deadline(self._service.items("list_vectors", "vectors", **request)))
 
         # Each thread runs in a copy of the context, which contains the current call's deadline.
         with ThreadPoolExecutor(_SEGMENTS) as pool:
@@ -200,7 +243,7 @@ class S3VectorsCollection:
             yield from self._call("get_vectors", keys=keys, **members)["vectors"]
 
     def _list(self, **members: bool) -> Iterator[dict[str, Any]]:
-        return self._service.pages("list_vectors", "vectors", indexName=self.index, maxResults=_LIST, **members)
+        return self._service.items("list_vectors", "vectors", indexName=self.index, maxResults=_LIST, **members)
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         return self._service.call(operation, indexName=self.index, **parameters)
@@ -210,23 +253,19 @@ def _until_deadline(vectors: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any
     """Vectors of a listing, until the current call's deadline."""
     for number, vector in enumerate(vectors):
         if number % _GET == 0:
-            _check_deadline()
+            _check_deadline("listing")
         yield vector
 
 
-def _check_deadline() -> None:
+def _check_deadline(activity: str) -> None:
     try:
         Call.current().check()
     except DeadlineExceeded:
         raise DeadlineExceeded(
-            "The time limit was reached while listing an S3 Vectors index. Increase it (for a function, timeout_s), or "
-            "keep a collection of this size in Postgres."
+            f"The time limit was reached while {activity} an S3 Vectors index. Increase it (for a function, "
+            "timeout_s), or keep a collection of this size in Postgres."
         ) from None
 
 
-def _hit(vector: dict[str, Any], info: CollectionInfo) -> Hit:
-    distance = float(vector.get("distance", math.nan))
-    if not math.isfinite(distance):
-        raise StoreError("S3 Vectors returned a hit without a distance. Search again.")
-    similarity = 1 - distance if info.distance == "cosine" else -distance
-    return Hit(from_vector(vector), score=similarity, similarity=similarity)
+def _listed(conditions: tuple[Condition, ...]) -> str:
+    return ", ".join(f"{one.operator} of {one.name[:80]!a}" for one in conditions)

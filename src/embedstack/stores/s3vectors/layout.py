@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import CONTEXT, Condition
 from embedstack.stores.records import UNFILTERED, Record, check_record
 
-__all__ = ["NOT_FILTERABLE", "filter_document", "from_tags", "from_vector", "to_tags", "to_vector"]
+__all__ = ["NOT_FILTERABLE", "TEXT", "filter_document", "from_tags", "from_vector", "to_tags", "to_vector"]
 
-_TEXT, _HASH = "embedstack-text", "embedstack-hash"
+#: The metadata key of a record's text, which full-text search searches.
+TEXT = "embedstack-text"
+_HASH = "embedstack-hash"
 #: Metadata keys that are not filterable, and so may be long.
-NOT_FILTERABLE = [_TEXT, _HASH]
+NOT_FILTERABLE = [TEXT, _HASH]
 
 # Limits of S3 Vectors (https://docs.aws.amazon.com/AmazonS3/latest/userguide/s3-vectors-limitations.html). The
 # number of values in a filter: ".../s3-vectors-index-mode.html".
@@ -27,6 +30,8 @@ _MAX_FILTERABLE = 2 * 1024
 _MAX_KEYS = 50
 _MAX_TAG = 256
 _MAX_COMPARED = 100
+#: Names of long values in a message.
+_NAMED = 3
 
 _TAG = "embedstack:collection-"
 
@@ -59,8 +64,12 @@ def from_tags(tags: dict[str, str]) -> CollectionInfo | None:
     """
     pieces = [tags[f"{_TAG}{number}"] for number in range(len(tags)) if f"{_TAG}{number}" in tags]
     try:
-        return CollectionInfo(**json.loads(base64.b64decode("".join(pieces)))) if pieces else None
-    except (ConfigurationError, RecursionError, TypeError, ValueError) as error:
+        properties = json.loads(base64.b64decode("".join(pieces))) if pieces else None
+        if properties is not None:
+            # Earlier releases stored a Postgres configuration, which had no effect here.
+            properties.pop("text_search", None)
+        return None if properties is None else CollectionInfo(**properties)
+    except (AttributeError, ConfigurationError, RecursionError, TypeError, ValueError) as error:
         raise StoreError(
             f"The index's tags {_TAG}… do not describe a collection ({type(error).__name__}). Another program changed "
             "them: restore them, or create the collection again."
@@ -88,13 +97,15 @@ def to_vector(record: Record, info: CollectionInfo) -> dict[str, Any]:
     # Stored with the hash: the keys that are not filterable are fixed when an index is created.
     unfiltered = filterable.pop(UNFILTERED, "")
     digest = f"{record.content_hash.hex()} {unfiltered}" if unfiltered else record.content_hash.hex()
-    metadata = {**filterable, _TEXT: record.text, _HASH: digest}
+    metadata = {**filterable, TEXT: record.text, _HASH: digest}
     size, filterable_size = _size(metadata), _size(filterable)
     if filterable_size > _MAX_FILTERABLE or size > _MAX_METADATA or len(metadata) > _MAX_KEYS:
+        longest = sorted(filterable, key=lambda name: -_size({name: filterable[name]}))[:_NAMED]
         raise RecordRefused(
             f"The metadata of {subject} has {len(metadata)} names, {size} bytes with its text and {filterable_size} "
             f"without. S3 Vectors allows {_MAX_KEYS} names, {_MAX_METADATA} bytes with and {_MAX_FILTERABLE} bytes "
-            "without the text. Use smaller chunks or less metadata."
+            f"without the text. Longest values: {', '.join(ascii(name[:80]) for name in longest) or 'none'}. Use "
+            "smaller chunks or less metadata, or Postgres."
         )
     return {
         "key": record.id,
@@ -146,7 +157,7 @@ def from_vector(vector: dict[str, Any]) -> Record:
 
 def _record(vector: dict[str, Any]) -> Record:
     metadata = dict(vector.get("metadata") or {})
-    text = str(metadata.pop(_TEXT, ""))
+    text = str(metadata.pop(TEXT, ""))
     digest, _, unfiltered = str(metadata.pop(_HASH, "")).partition(" ")
     if unfiltered:
         metadata[UNFILTERED] = unfiltered
@@ -155,25 +166,65 @@ def _record(vector: dict[str, Any]) -> Record:
     return Record(vector["key"], text, values, metadata, context, bytes.fromhex(digest))
 
 
-def filter_document(conditions: tuple[Condition, ...]) -> dict[str, Any] | None:
-    """Conditions as the filter of QueryVectors.
+def filter_document(
+    conditions: tuple[Condition, ...], *, by_prefix: bool
+) -> tuple[dict[str, Any] | None, tuple[Condition, ...]]:
+    """Conditions as the filter of QueryVectors, and the conditions that it cannot express.
+
+    S3 Vectors compares numbers, but neither dates nor parts of strings.
+
+    Args:
+        conditions: Conditions, all of which apply.
+        by_prefix: Whether the index supports ``$startsWith``.
+
+    Returns:
+        The filter, which matches every record that all conditions match; None without conditions. Then the conditions
+        to compare with each result.
 
     Raises:
-        FilterRefused: They contain more values than S3 Vectors allows.
+        FilterRefused: They contain more values than S3 Vectors allows, or a name that it cannot filter by.
     """
-    compared = sum(len(condition.value) if condition.operator == "$in" else 1 for condition in conditions)
+    documents: list[dict[str, Any]] = []
+    remaining = []
+    for condition in conditions:
+        name = condition.name
+        if name in (*NOT_FILTERABLE, UNFILTERED):
+            raise FilterRefused(f"{name!r} is a reserved name, which S3 Vectors cannot filter by. Use other metadata.")
+        operator, value = _service_operator(condition, by_prefix=by_prefix)
+        if operator is not None:
+            documents.append({name: {operator: value}})
+        else:
+            remaining.append(condition)
+        if operator in (None, "$ne"):
+            # AWS does not document what $ne returns for vectors without that name.
+            documents.append({name: {"$exists": True}})
+    compared = sum(len(value) if isinstance(value, list) else 1 for value in map(_operand, documents))
     if compared > _MAX_COMPARED:
         raise FilterRefused(
-            f"The filter has {compared} values; S3 Vectors allows {_MAX_COMPARED}. Split the search, or add metadata "
-            "that the records have in common."
+            f"The filter has {compared} values; S3 Vectors allows {_MAX_COMPARED}, and $ne and conditions on dates or "
+            "parts of strings take one more. Split the search, or add metadata that the records have in common."
         )
-    documents: list[dict[str, Any]] = []
-    for condition in conditions:
-        value = list(condition.value) if condition.operator == "$in" else condition.value
-        documents.append({condition.name: {condition.operator: value}})
-        if condition.operator == "$ne":
-            # The result for vectors without that name is not documented.
-            documents.append({condition.name: {"$exists": True}})
     if len(documents) < 2:
-        return documents[0] if documents else None
-    return {"$and": documents}
+        return documents[0] if documents else None, tuple(remaining)
+    return {"$and": documents}, tuple(remaining)
+
+
+def _service_operator(condition: Condition, *, by_prefix: bool) -> tuple[str | None, Any]:
+    """The operator and operand of S3 Vectors; (None, None) if it has none."""
+    match condition.operator:
+        case "$in":
+            return "$in", list(condition.value)
+        case "$prefix" if by_prefix:
+            return "$startsWith", condition.value
+        case "$prefix" | "$contains":
+            return None, None
+        case _ if isinstance(condition.value, datetime):
+            return None, None
+        case operator:
+            return operator, condition.value
+
+
+def _operand(document: dict[str, Any]) -> Any:
+    (condition,) = document.values()
+    (operand,) = condition.values()
+    return operand

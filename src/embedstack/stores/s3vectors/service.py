@@ -53,11 +53,16 @@ class Service:
             raise StoreError(f"The response of S3 Vectors cannot be read. {error}") from error
         return response
 
-    def pages(self, operation: str, member: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """The items of a listing, from all its pages."""
+    def pages(self, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The responses of a listing or a query."""
         while True:
             response = self.call(operation, **parameters)
-            yield from response[member]
+            yield response
             if not response.get("nextToken"):
                 return
             parameters["nextToken"] = response["nextToken"]
+
+    def items(self, operation: str, member: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The items of a listing, from all its pages."""
+        for response in self.pages(operation, **parameters):
+            yield from response[member]

@@ -5,7 +5,7 @@ index.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from embedstack.errors import CollectionNotFound, ConfigurationError, StoreError
 from embedstack.settings.settings import load_settings
@@ -13,6 +13,7 @@ from embedstack.stores.base import Collection, replaced_error, require_complete,
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.records import hash_text
 from embedstack.stores.s3vectors.collection import S3VectorsCollection
+from embedstack.stores.s3vectors.full_text import ENHANCED, text_search_configuration
 from embedstack.stores.s3vectors.layout import NOT_FILTERABLE, from_tags, to_tags
 from embedstack.stores.s3vectors.service import Service
 
@@ -42,7 +43,7 @@ class S3VectorsStore:
             session: A custom boto3 session.
         """
         self._service = Service(bucket, settings or load_settings(), session)
-        self._arn: str | None = None
+        self._described: dict[str, str] | None = None
 
     def open(self, info: CollectionInfo, *, create: bool = True) -> S3VectorsCollection:
         """Open a collection; see :meth:`VectorStore.open`."""
@@ -50,7 +51,7 @@ class S3VectorsStore:
         stored = self._properties(index)
         if stored is None and not create:
             raise self._not_found(info.name)
-        return self._opened(info, stored, index)
+        return self._opened(info, stored, index, writable=create)
 
     def describe(self, name: str) -> CollectionInfo:
         """Describe a collection; see :meth:`VectorStore.describe`."""
@@ -71,7 +72,7 @@ class S3VectorsStore:
         self.describe(info.name)
         building = next(self._building(info.name), None)
         index = building or self._replacement_name(info)
-        return self._opened(info, self._properties(index), index)
+        return self._opened(info, self._properties(index), index, writable=True)
 
     def outstanding(self, replacement: Collection) -> list[str]:
         """Ids of the records that differ; see :meth:`VectorStore.outstanding`. Reads both collections."""
@@ -129,14 +130,23 @@ class S3VectorsStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _opened(self, info: CollectionInfo, stored: CollectionInfo | None, index: str) -> S3VectorsCollection:
+    def _opened(
+        self, info: CollectionInfo, stored: CollectionInfo | None, index: str, *, writable: bool
+    ) -> S3VectorsCollection:
         if stored is None:
             stored = self._create(info, index)
         stored.require(info)
-        return self._collection(stored, index)
+        collection = self._collection(stored, index)
+        if writable:
+            collection.full_text.configure()
+        return collection
 
     def _create(self, info: CollectionInfo, index: str) -> CollectionInfo:
         """Create an index and return its properties; those of the existing one if a concurrent call created it."""
+        metadata: dict[str, Any] = {"nonFilterableMetadataKeys": NOT_FILTERABLE}
+        tags = to_tags(info)
+        if self._bucket()["defaultIndexMode"] == ENHANCED:
+            metadata["textSearchConfigurations"] = [text_search_configuration(info)]
         try:
             self._service.call(
                 "create_index",
@@ -144,8 +154,8 @@ class S3VectorsStore:
                 dataType="float32",
                 dimension=info.dimensions,
                 distanceMetric=info.distance,
-                metadataConfiguration={"nonFilterableMetadataKeys": NOT_FILTERABLE},
-                tags=to_tags(info),
+                metadataConfiguration=metadata,
+                tags=tags,
             )
         except StoreError:
             stored = self._properties(index)
@@ -170,7 +180,7 @@ class S3VectorsStore:
 
     def _indexes(self, prefix: str) -> Iterator[str]:
         parameters = {"prefix": prefix} if prefix else {}
-        for index in self._service.pages("list_indexes", "indexes", **parameters):
+        for index in self._service.items("list_indexes", "indexes", **parameters):
             if index["indexName"].startswith(prefix):
                 yield index["indexName"]
 
@@ -211,9 +221,14 @@ class S3VectorsStore:
         return f"{self._bucket_arn()}/index/{index}"
 
     def _bucket_arn(self) -> str:
-        if self._arn is None:
-            self._arn = str(self._service.call("get_vector_bucket")["vectorBucket"]["vectorBucketArn"])
-        return self._arn
+        return self._bucket()["vectorBucketArn"]
+
+    def _bucket(self) -> dict[str, str]:
+        """ARN and index mode of the bucket; the mode is empty on servers without modes."""
+        if self._described is None:
+            bucket = self._service.call("get_vector_bucket")["vectorBucket"]
+            self._described = {"defaultIndexMode": "", **{name: str(value) for name, value in bucket.items()}}
+        return self._described
 
     def _not_found(self, name: str) -> CollectionNotFound:
         return CollectionNotFound(

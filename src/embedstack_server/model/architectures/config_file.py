@@ -16,7 +16,7 @@ ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu")
 
 
 class UnsupportedArchitecture(ConfigurationError):
-    """The built-in engine does not support the model's architecture."""
+    """The built-in engine does not support the model's architecture or modules; sentence-transformers may."""
 
 
 @dataclass(frozen=True, slots=True)

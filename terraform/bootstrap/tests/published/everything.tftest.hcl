@@ -9,7 +9,7 @@ mock_provider "aws" {
     defaults = { partition = "aws" }
   }
   mock_data "aws_region" {
-    defaults = { id = "us-east-1" }
+    defaults = { endpoint = "ec2.us-east-1.amazonaws.com" }
   }
   mock_resource "aws_iam_openid_connect_provider" {
     defaults = { arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com" }
@@ -27,7 +27,15 @@ variables {
   artifact_buckets     = ["my-models"]
   cost_allocation_tags = ["Project"]
   name                 = "alex"
-  repository           = "example/embeddings"
+  repository           = "example@1234/embeddings@5678"
+
+  shared_arns = [
+    "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000",
+    "arn:aws:s3:::my-captures",
+    "arn:aws:s3:::my-queue",
+    "arn:aws:sns:us-east-1:123456789012:answers",
+    "arn:aws:sns:us-east-1:123456789012:errors",
+  ]
 }
 
 run "everything" {

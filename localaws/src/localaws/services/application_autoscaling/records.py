@@ -273,7 +273,22 @@ class Registry:
         with self.lock:
             return self._regions.setdefault((account_id, name), Region(account_id, name))
 
+    def end_open_changes(self, moment: datetime) -> None:
+        """End the activities and movements of an earlier local AWS."""
+        with self.lock:
+            for region in self._regions.values():
+                for activity in region.activities:
+                    if activity.open:
+                        activity.end("Failed", "The local AWS was stopped.", moment)
+                for policy in (policy for target in region.targets.values() for policy in target.policies.values()):
+                    policy.scaled_out = _ended(policy.scaled_out, moment)
+                    policy.scaled_in = _ended(policy.scaled_in, moment)
+
     def regions(self) -> list[Region]:
         """All regions in use."""
         with self.lock:
             return list(self._regions.values())
+
+
+def _ended(movement: Movement | None, moment: datetime) -> Movement | None:
+    return movement if movement is None or movement.ended is not None else Movement(movement.base, moment)

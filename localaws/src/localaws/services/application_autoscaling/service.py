@@ -41,15 +41,16 @@ class AutoScaling:
     #: Interval in real seconds. Schedules are due at simulated moments and run in order, however many passed.
     _TICK_SECONDS = 0.1
 
-    def __init__(self, find: FindResource, monitoring: "Monitoring") -> None:
+    def __init__(self, find: FindResource, monitoring: "Monitoring", registry: Registry | None = None) -> None:
         """Prepare the service; nothing runs before :meth:`start`.
 
         Args:
             find: Finds a scalable resource.
             monitoring: Provides the clock of schedules and cooldowns, and the alarms of policies.
+            registry: The targets so far; none by default.
         """
         self.time = monitoring.time
-        self.registry = Registry()
+        self.registry = registry or Registry()
         self.alarms = TrackingAlarms(monitoring.alarms)
         self.scaler = Scaler(self.registry, find, monitoring.time)
         self._metrics = monitoring.metrics

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from localaws.core.event_stream import EVENT_STREAM
 from localaws.services.bedrock_runtime.converse import converse, converse_stream
 from localaws.services.bedrock_runtime.errors import BedrockError
 from localaws.services.bedrock_runtime.invoke_model import generate, generate_stream, is_text_model
@@ -88,13 +89,13 @@ def _response_body(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -
             headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
             return json.dumps(response).encode()
         case "invoke-with-response-stream" if is_text_model(model):
-            headers[0] = ("Content-Type", "application/vnd.amazon.eventstream")
+            headers[0] = ("Content-Type", EVENT_STREAM)
             headers.append(("X-Amzn-Bedrock-Content-Type", "application/json"))  # of the chunks
             return b"".join(generate_stream(model, request, is_profile=model != model_id))
         case "converse":
             return json.dumps(converse(model, request, is_profile=model != model_id)).encode()
         case "converse-stream":
-            headers[0] = ("Content-Type", "application/vnd.amazon.eventstream")
+            headers[0] = ("Content-Type", EVENT_STREAM)
             return b"".join(converse_stream(model, request, is_profile=model != model_id))
         case _:
             message = f"The local AWS does not implement bedrock-runtime: {environ.get('PATH_INFO', '')}."

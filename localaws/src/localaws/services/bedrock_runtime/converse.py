@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from localaws.core.event_stream import encode_event
 from localaws.services.bedrock_runtime.errors import BedrockError
-from localaws.services.bedrock_runtime.event_stream import encode_event
 
 __all__ = ["converse", "converse_stream"]
 

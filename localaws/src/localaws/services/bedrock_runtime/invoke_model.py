@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from localaws.core.event_stream import encode_event
 from localaws.services.bedrock_runtime.converse import converse
 from localaws.services.bedrock_runtime.errors import BedrockError
-from localaws.services.bedrock_runtime.event_stream import encode_event
 
 __all__ = ["generate", "generate_stream", "is_text_model"]
 

@@ -1,5 +1,6 @@
 """The AWS CloudFormation API: operations on stacks return immediately and run in the background."""
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SIMPLIFICATIONS", "CloudFormation"]
 
+#: The pattern that CloudFormation names in its error.
+_STACK_NAME = r"[a-zA-Z][-a-zA-Z0-9]*|arn:[-a-zA-Z0-9:/._+]*"
+
 SIMPLIFICATIONS = {
     "CreateChangeSet": "Not implemented.",
     "CreateStack": "SageMaker and S3 Vectors resources follow their services; other types are created by moto.",
@@ -39,6 +43,7 @@ class CloudFormation(CloudFormationResponse):  # type: ignore[misc]  # moto is u
     def create_stack(self) -> ActionResult:
         """CreateStack."""
         name, backend = self.params["StackName"], self.cloudformation_backend
+        _check_stack_name(name)
         if any(stack.name == name for stack in backend.stacks.values()):
             raise AlreadyExistsException(f"Stack [{name}] already exists")
         stack = BackgroundStack(
@@ -212,3 +217,11 @@ def _export(backend: Any, stack: BackgroundStack) -> None:
 def _remove_exports(backend: Any, stack: BackgroundStack) -> None:
     for name in [name for name, export in backend.exports.items() if export.exporting_stack_id == stack.stack_id]:
         del backend.exports[name]
+
+
+def _check_stack_name(name: str) -> None:
+    if not re.fullmatch(_STACK_NAME, name):
+        raise ValidationError(
+            message=f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member "
+            f"must satisfy regular expression pattern: {_STACK_NAME}"
+        )

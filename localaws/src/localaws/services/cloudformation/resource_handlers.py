@@ -115,7 +115,7 @@ class ResourceHandlers:
         if not isinstance(record.resource, ServiceResource):
             return False
         kind = record.resource.kind
-        if all(record.properties.get(key) == properties.get(key) for key in kind.create_only):
+        if all(_property(record.properties, path) == _property(properties, path) for path in kind.create_only):
             return False
         if kind.name_property and properties.get(kind.name_property) == record.resource.name:
             raise ResourceFailed(
@@ -141,6 +141,13 @@ class ResourceHandlers:
             raise ResourceFailed.by_handler(str(error), "InvalidRequest") from error
         except Exception as error:
             raise ResourceFailed.by_handler(f"{type(error).__name__}: {error}", "InternalFailure") from error
+
+
+def _property(properties: Any, path: str) -> Any:
+    """The property at a path such as ``MetadataConfiguration/NonFilterableMetadataKeys``; None if it is not set."""
+    for name in path.split("/"):
+        properties = properties.get(name) if isinstance(properties, dict) else None
+    return properties
 
 
 def _generated_name(record: "StackResource", kind: "ResourceType") -> str:

@@ -69,7 +69,7 @@ class S3VectorsResources:
         """Return immediately: resources are created synchronously."""
 
     def update(self, resource: _Resource, old: Properties, new: Properties) -> None:
-        """Change a resource's tags, or a bucket's policy.
+        """Change a resource's tags, an index's text search configurations, or a bucket's policy.
 
         Raises:
             ResourceFailed: S3 Vectors returns an error.
@@ -79,12 +79,22 @@ class S3VectorsResources:
         if not kind.taggable:
             self._call(kind.create, request)
             return
+        self._update_text_search(arn, _text_search(_request(kind, old)[0]), _text_search(request))
         tags, old_tags = _split_tags(tags)[0], _split_tags(_tags(old))[0]
         removed = sorted(old_tags.keys() - tags.keys())
         if removed:
             self._call("UntagResource", {"resourceArn": arn, "tagKeys": removed})
         if tags and tags != old_tags:
             self._call("TagResource", {"resourceArn": arn, "tags": tags})
+
+    def _update_text_search(self, arn: str, old: dict[str, Any], new: dict[str, Any]) -> None:
+        """Delete and add text search configurations, by metadata key; another language is both."""
+        deleted = [{"metadataKey": key} for key in old if old[key] != new.get(key)]
+        added = [new[key] for key in new if new[key] != old.get(key)]
+        for member, configurations in (("delete", deleted), ("add", added)):
+            if configurations:
+                request = {"indexArn": arn, member: {"textSearchConfigurations": configurations}}
+                self._call("UpdateMetadataConfiguration", request)
 
     def delete(self, resource: _Resource) -> None:
         """Delete a resource; a missing resource is ignored.
@@ -159,7 +169,16 @@ def _request(kind: S3VectorsType, properties: Properties) -> tuple[dict[str, Any
         }
     except InvalidProperty as error:
         raise ResourceFailed.by_schema(str(error)) from error
+    if any("status" in configuration for configuration in _text_search(request).values()):
+        # A member of the API's responses only.
+        raise ResourceFailed.by_schema("#/MetadataConfiguration: extraneous key [Status] is not permitted")
     return request, _tags(properties)
+
+
+def _text_search(request: dict[str, Any]) -> dict[str, Any]:
+    """The text search configurations of CreateIndex, by metadata key."""
+    configurations = (request.get("metadataConfiguration") or {}).get("textSearchConfigurations") or []
+    return {configuration.get("metadataKey"): configuration for configuration in configurations}
 
 
 def _tags(properties: Properties) -> dict[str, str]:

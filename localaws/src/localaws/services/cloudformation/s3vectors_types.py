@@ -15,7 +15,7 @@ class S3VectorsType:
 
     Attributes:
         properties: Properties that a template may set.
-        create_only: Properties whose change makes CloudFormation replace the resource.
+        create_only: Paths of properties whose change makes CloudFormation replace the resource.
         required: Required properties.
         create: The operation that creates it.
         read: The operation that describes it; its only member is the description.
@@ -71,7 +71,7 @@ S3VECTORS_TYPES = {
     ),
     "AWS::S3Vectors::Index": S3VectorsType(
         _INDEX | {"Tags"},
-        create_only=_INDEX,
+        create_only=_INDEX - {"MetadataConfiguration"} | {"MetadataConfiguration/NonFilterableMetadataKeys"},
         required=("DataType", "Dimension", "DistanceMetric"),
         create="CreateIndex",
         read="GetIndex",

@@ -155,13 +155,20 @@ class SageMakerResources:
         try:
             result: Properties = getattr(api, xform_name(operation))().result or {}
         except SagemakerClientError as error:
-            code = "AlreadyExists" if "already existing" in str(error) else "InvalidRequest"
+            code = _handler_code(error)
             raise ResourceFailed.by_handler(str(error), code) from error
         except NotImplementedError as error:
             raise ResourceFailed.by_handler(
                 f"The local AWS does not implement {error}.", "GeneralServiceException"
             ) from error
         return result
+
+
+def _handler_code(error: SagemakerClientError) -> str:
+    """CloudFormation's handler error code for an error of SageMaker."""
+    if error.code == "ResourceLimitExceeded":
+        return "ServiceLimitExceeded"
+    return "AlreadyExists" if "already existing" in str(error) else "InvalidRequest"
 
 
 def _members(operation: str) -> dict[str, Any]:

@@ -83,9 +83,9 @@ class _StateChange(NamedTuple):
 class Alarms:
     """All alarms of a local AWS. Their definitions and states are stored in moto's backends."""
 
-    def __init__(self, store: "MetricStore", time: "SimulatedTime") -> None:
+    def __init__(self, store: "MetricStore", time: "SimulatedTime", history: AlarmHistory | None = None) -> None:
         """Prepare; :meth:`start` evaluates alarms in the background, :meth:`evaluate_due` in the caller's thread."""
-        self.history = AlarmHistory()
+        self.history = history or AlarmHistory()
         self._time = time
         self._actions = ActionDispatcher()
         self._lock = threading.RLock()

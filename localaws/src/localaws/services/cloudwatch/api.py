@@ -69,6 +69,12 @@ class CloudWatch(CloudWatchResponse):  # type: ignore[misc]  # moto is untyped
         data = self._get_param("MetricData", [])
         now = self.monitoring.time.now()
         for number, datum in enumerate(data, 1):
+            if "Value" in datum and "Values" in datum:
+                member = f"MetricData.member.{number}"
+                raise InvalidParameterCombination(
+                    f"The parameters {member}.Value and {member}.Values are mutually exclusive and you have specified "
+                    "both."
+                )
             self.cloudwatch_backend._validate_parameters_put_metric_data(datum, number)  # noqa: SLF001
             _check_timestamp(datum.get("Timestamp"), now, number)
         for datum in data:
@@ -255,14 +261,14 @@ class CloudWatch(CloudWatchResponse):  # type: ignore[misc]  # moto is untyped
             json.loads(reason_data or "{}")
         except ValueError:
             raise InvalidFormat("Unknown") from None
-        alarm = self.cloudwatch_backend.alarms.get(name)
-        if alarm is None:
-            raise ResourceNotFound
         if state not in _STATES:
             raise ValidationError(
                 f"1 validation error detected: Value '{state}' at 'stateValue' failed to satisfy constraint: "
                 "Member must satisfy enum value set: [INSUFFICIENT_DATA, ALARM, OK]"
             )
+        alarm = self.cloudwatch_backend.alarms.get(name)
+        if alarm is None:
+            raise ResourceNotFound
         location = AlarmLocation(self.current_account, self.region, alarm)
         self.monitoring.alarms.set_state(location, state, self._get_param("StateReason"), reason_data)
         return EmptyResult()

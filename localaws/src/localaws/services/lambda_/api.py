@@ -12,12 +12,14 @@ from moto.awslambda.exceptions import (
     InvalidParameterValueException,
     LambdaClientError,
     UnknownFunctionException,
+    UnknownLayerVersionException,
 )
 from moto.awslambda.responses import LambdaResponse
 from moto.iam.exceptions import NotFoundException
 
 from localaws.services.lambda_.code import CodeRefused, check_package
 from localaws.services.lambda_.event_source_mappings import MappingConflict, MappingRecord, check_mapping, find_queue
+from localaws.services.lambda_.function_checks import check_new_function, missing_layer
 from localaws.services.lambda_.function_urls import FUNCTION_URLS_PATH
 from localaws.services.lambda_.permissions import check_reader, check_role
 from localaws.services.lambda_.pool import ACCOUNT_CONCURRENCY, UNRESERVED_MINIMUM, Throttled
@@ -58,11 +60,12 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
     def create_function(self) -> _Response:
         """CreateFunction, with validation of the package and the role."""
         spec = self.json_body
+        check_new_function(spec, self.current_account)
         name = spec["FunctionName"].rsplit(":", 1)[-1]
         try:
             self.backend.get_function(name, None)
         except UnknownFunctionException:
-            function = FunctionRecord(self.current_account, spec, self.region)
+            function = self._new_function(spec)
         else:
             raise FunctionAlreadyExists(name)
         _check_code(function)
@@ -72,6 +75,23 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         if spec.get("Publish"):
             configuration["Version"] = str(self.backend.publish_version(name).version)
         return _json(201, configuration)
+
+    def _new_function(self, spec: dict[str, Any]) -> FunctionRecord:
+        try:
+            return FunctionRecord(self.current_account, spec, self.region)
+        except UnknownLayerVersionException as error:
+            raise missing_layer(spec["Layers"]) from error
+
+    def add_permission(self) -> str:
+        """AddPermission; a statement's id is unique."""
+        name, qualifier = unquote(self.path.split("/")[-2]), (self.querystring.get("Qualifier") or [None])[0]
+        added = self.json_body["StatementId"]
+        if any(statement["Sid"] == added for statement in self.backend.get_function(name, qualifier).policy.statements):
+            raise _Conflict(
+                f"The statement id ({added}) provided already exists. Please provide a new statement id, or remove the "
+                "existing statement."
+            )
+        return str(super().add_permission())
 
     def update_function_code(self) -> _Response:
         """UpdateFunctionCode; environments with the old code end."""
@@ -121,7 +141,11 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         """Invoke a function and wait, or only validate the request (DryRun)."""
         name = unquote(self.path.rsplit("/", 2)[-2])
         qualifier = (self.querystring.get("Qualifier") or [""])[0]
-        function = self.backend.get_function(name, qualifier or None)
+        try:
+            function = self.backend.get_function(name, qualifier or None)
+        except UnknownFunctionException as error:
+            arn = error.message.removeprefix("Function not found: ")
+            raise UnknownFunctionException(arn if qualifier else f"{arn}:$LATEST") from error
         kind = self.headers.get("X-Amz-Invocation-Type") or "RequestResponse"
         if kind == "Event":
             raise NotImplementedError("Invoke with InvocationType Event (asynchronous invocation)")
@@ -153,7 +177,10 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
     def create_event_source_mapping(self) -> _Response:
         """CreateEventSourceMapping; starts reading the queue."""
         spec = self.json_body
-        function = self.backend.get_function(spec["FunctionName"])
+        try:
+            function = self.backend.get_function(spec["FunctionName"])
+        except UnknownFunctionException as error:
+            raise InvalidParameterValueException("Function does not exist") from error
         queue = find_queue(spec["EventSourceArn"])
         check_mapping(spec, function, queue)
         check_reader(function, queue.queue_arn)
@@ -199,7 +226,10 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         """CreateFunctionUrlConfig; the URL is a path of the local AWS."""
         function = self._function()
         if function.url_config is not None:
-            raise _Conflict(f"FunctionUrlConfig exists for this Lambda function: {function.unqualified_arn}")
+            raise _Conflict(
+                f"Failed to create function url config for [functionArn = {function.unqualified_arn}]. Error message:  "
+                "FunctionUrlConfig exists for this Lambda function"
+            )
         if self.json_body.get("InvokeMode") == "RESPONSE_STREAM":
             raise NotImplementedError("function URLs with InvokeMode RESPONSE_STREAM")
         config = function.create_url_config(self.json_body)

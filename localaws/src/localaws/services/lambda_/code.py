@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import threading
+import venv
 import zipfile
 from pathlib import Path
 
@@ -72,6 +73,7 @@ class CodeFolders:
         """Use a folder, which is created on first use."""
         self._folder = folder
         self._lock = threading.Lock()
+        self._interpreter: Path | None = None
 
     def code(self, sha256: str, content: bytes) -> Path:
         """Unpack a package, and return the folder with its files.
@@ -96,6 +98,19 @@ class CodeFolders:
         folder = self._folder / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def interpreter(self) -> Path:
+        """A Python without packages: a virtual environment in which nothing is installed.
+
+        Processes that a function starts with ``sys.executable`` find no libraries of this machine either.
+        """
+        with self._lock:
+            if self._interpreter is None:
+                folder = self._folder / "python"
+                # Re-created: an earlier local AWS may have had another Python.
+                venv.EnvBuilder(clear=True, symlinks=True, with_pip=False).create(folder)
+                self._interpreter = folder / "bin" / "python"
+        return self._interpreter
 
     def runtime(self) -> Path:
         """A folder with only the modules of Lambda's runtime.

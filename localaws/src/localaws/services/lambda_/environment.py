@@ -6,7 +6,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -40,6 +39,7 @@ class EnvironmentPlan:
     Attributes:
         handler: ``module.function``.
         code: The folder with the unpacked package.
+        interpreter: A Python without packages.
         runtime: The folder with the runtime's modules.
         scratch: The parent of its temporary folder.
         memory_mb: Memory limit of the process and its descendants together.
@@ -48,6 +48,7 @@ class EnvironmentPlan:
 
     handler: str
     code: Path
+    interpreter: Path
     runtime: Path
     scratch: Path
     memory_mb: int
@@ -168,9 +169,8 @@ class ExecutionEnvironment:
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": f"{self._plan.code}{os.pathsep}{self._plan.runtime}",
         }
-        # Without site (-S), the packages of this machine cannot be imported.
         process = subprocess.Popen(
-            [sys.executable, "-S", "-m", "awslambdaric", self._plan.handler],
+            [self._plan.interpreter, "-m", "awslambdaric", self._plan.handler],
             cwd=self._plan.code,
             env={**inherited, **self._plan.variables, **process_variables},
             stdin=subprocess.DEVNULL,
@@ -236,6 +236,7 @@ def environment_plan(
     return EnvironmentPlan(
         handler=function.handler,
         code=folders.code(function.code_sha_256, function.code_bytes),
+        interpreter=folders.interpreter(),
         runtime=folders.runtime(),
         scratch=folders.scratch(),
         memory_mb=int(function.memory_size),

@@ -84,8 +84,8 @@ class Invoker:
         self._folders = folders
         self._pids = pids
         self._metrics = metrics
-        #: Variables that point functions at the local AWS; set when it listens.
-        self.client_environment: dict[str, str] = {}
+        #: The port at which functions reach the local AWS; set when it listens.
+        self.port = 0
 
     def invoke(
         self,
@@ -154,7 +154,10 @@ class Invoker:
     def _start(self, function: "FunctionRecord", lease: "Lease") -> None:
         """Start the process of an environment, with a new log stream."""
         lease.log = FunctionLog(function, self._config.log_events_per_stream, self._metrics)
-        plan = environment_plan(function, lease.log, self._folders, self.client_environment)
+        client_environment = self._config.client_environment(self.port, function.account_id)
+        # Lambda does not set this variable.
+        del client_environment["AWS_ACCOUNT_ID"]
+        plan = environment_plan(function, lease.log, self._folders, client_environment)
         lease.environment = ExecutionEnvironment(plan, self._pids, lease.log)
 
     def _await_start(self, lease: "Lease", invocation: _Invocation) -> Outcome | None:

@@ -7,7 +7,7 @@ calls that the function's code makes are not checked against the role.
 import json
 from typing import TYPE_CHECKING, Any
 
-from moto.awslambda.exceptions import InvalidParameterValueException
+from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import iam_backends
 
@@ -21,12 +21,21 @@ __all__ = ["check_reader", "check_role"]
 _QUEUE_ACTIONS = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 
 
+class _CrossAccountRole(LambdaClientError):  # type: ignore[misc]  # moto is untyped
+    code = 403
+
+    def __init__(self) -> None:
+        super().__init__("AccessDeniedException", "Cross-account pass role is not allowed.")
+
+
 def check_role(function: "FunctionRecord") -> None:
     """Check that Lambda can assume the role, and that the role has the permissions that the configuration needs.
 
     Raises:
-        InvalidParameterValueException: A permission is missing.
+        LambdaClientError: A permission is missing, or the role is another account's.
     """
+    if function.role.split(":")[4] != function.account_id:
+        raise _CrossAccountRole
     role = _role(function)
     trusted = [
         statement.get("Principal", {}).get("Service") for statement in _statements(role.assume_role_policy_document)

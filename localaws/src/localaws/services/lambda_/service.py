@@ -56,12 +56,14 @@ class FunctionHost:
 
     def serve_on(self, port: int) -> None:
         """Set the port at which functions reach the local AWS."""
-        self._invoker.client_environment = {
-            name: value
-            for name, value in self._config.client_environment(port).items()
-            # Lambda does not set this variable.
-            if name != "AWS_ACCOUNT_ID"
-        }
+        self._invoker.port = port
+
+    def resume(self) -> None:
+        """Poll the queues of another local AWS's event source mappings."""
+        for _, _, backend in lambda_backends.iter_backends():
+            for mapping in list(backend._event_source_mappings.values()):  # noqa: SLF001 - moto has no public access
+                mapping.settle()
+                self.start_polling(mapping)
 
     def close(self) -> None:
         """Stop pollers, end environments, and remove the unpacked code."""

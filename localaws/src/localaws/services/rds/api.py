@@ -98,7 +98,7 @@ class Rds(RDSResponse):  # type: ignore[misc]  # moto is untyped
         return self.backend.clusters[cluster_id]
 
     def _run(self, cluster: Any) -> None:
-        if isinstance(cluster, AuroraCluster) and cluster.members and cluster.status != "stopped":
+        if isinstance(cluster, AuroraCluster) and cluster.runs:
             self.host.run(cluster.database)
 
 

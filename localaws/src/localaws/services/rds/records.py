@@ -4,11 +4,11 @@ import json
 import secrets
 from typing import Any
 
-from moto.rds.models import DBCluster, DBInstanceClustered
+from moto.rds.models import DBCluster, DBInstanceClustered, rds_backends
 
 from localaws.services.rds.service import Database
 
-__all__ = ["PORT", "AuroraCluster", "AuroraInstance", "set_master_user_secret"]
+__all__ = ["PORT", "AuroraCluster", "AuroraInstance", "clusters", "set_master_user_secret"]
 
 #: Part of the socket's name, and therefore the only port.
 PORT = 5432
@@ -18,6 +18,11 @@ class AuroraCluster(DBCluster):  # type: ignore[misc]  # moto is untyped
     """A cluster with a Postgres server on this machine."""
 
     database: Database
+
+    @property
+    def runs(self) -> bool:
+        """Whether its server is to run: while it has an instance and is not stopped."""
+        return bool(self.members) and self.status != "stopped"
 
     @classmethod
     def convert(cls, cluster: Any, database: Database) -> None:
@@ -73,6 +78,12 @@ class AuroraInstance(DBInstanceClustered):  # type: ignore[misc]  # moto is unty
     @status.setter
     def status(self, value: str) -> None:
         self.__dict__["status"] = value
+
+
+def clusters() -> list[AuroraCluster]:
+    """The clusters with a Postgres server, of all accounts and regions."""
+    backends = [backend for _, _, backend in rds_backends.iter_backends()]
+    return [each for backend in backends for each in backend.clusters.values() if isinstance(each, AuroraCluster)]
 
 
 def set_master_user_secret(cluster: Any) -> None:

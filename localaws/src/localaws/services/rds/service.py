@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from embedstack.errors import ConfigurationError
 from embedstack.stores import embedded_postgres
 from localaws.core.threads import Ticker, at_the_same_time
-from localaws.process.databases import databases_folder, remove_database, remove_databases, stop_database
+from localaws.process.databases import databases_folder, remove_database, stop_database
 from localaws.process.identity import ProcessIdentity
 from localaws.process.lifeline import Lifeline
 
@@ -73,14 +74,22 @@ class DatabaseHost:
         """Start supervising the servers."""
         self._clock.start()
 
+    def resume(self, databases: Collection[Database]) -> None:
+        """Start the servers of another local AWS's databases. Blocks until they have started or failed."""
+        for database in databases:
+            database.process = None
+            database.state = "starting"
+            self._running[database.folder] = database
+            with self._lock:
+                self._start_server(database)
+
     def close(self) -> None:
-        """Stop every server and delete its data."""
+        """Stop every server; the data stays."""
         self._clock.close()
         with self._lock:
             running = list(self._running.values())
             self._running.clear()
             at_the_same_time([partial(self._stop_server, database) for database in running])
-        remove_databases(self._state_dir)
 
     def new_database(self, name: str, database: str, user: str) -> Database:
         """Describe a database that is created on its first start, in a folder with this name."""

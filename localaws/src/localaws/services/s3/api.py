@@ -7,16 +7,19 @@ encoded keys in ListObjectVersions, and the body of AccessDenied.
 import json
 from functools import cached_property, partial
 from typing import Any, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlparse
 
 import xmltodict
 from moto.core.responses import ActionResult
 from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
 
+from localaws.core.resource_policies import is_allowed
 from localaws.core.wsgi import IS_ANONYMOUS_KEY
 from localaws.services.s3.event_notifications import ObjectEvents
 from localaws.services.s3.notifying_backend import NotifyingS3Backend
+from localaws.services.s3.object_locks import locked
 from localaws.services.s3.public_access import form_refusal, is_public_read
 
 SIMPLIFICATIONS = {
@@ -58,7 +61,7 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
             self.backend.publish_events()
 
     def _bucket_response(self, request: Any, full_url: str) -> Any:
-        denial = self._anonymous_denial(request, full_url)
+        denial = self._anonymous_denial(request, full_url) or self._foreign_denial(request, full_url)
         if denial is not None:
             return denial
         # moto does not know GetBucketRequestPayment and would list the bucket.
@@ -71,10 +74,19 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
         return _with_error_body(request, super()._bucket_response(request, full_url))
 
     def _key_response(self, request: Any, full_url: str) -> Any:
-        denial = self._anonymous_denial(request, full_url)
-        if denial is not None:
-            return denial
-        return _with_error_body(request, super()._key_response(request, full_url))
+        with locked(*self._objects(request, full_url)):
+            denial = self._anonymous_denial(request, full_url) or self._foreign_denial(request, full_url)
+            if denial is not None:
+                return denial
+            return _with_error_body(request, super()._key_response(request, full_url))
+
+    def _objects(self, request: Any, full_url: str) -> list[tuple[str, str]]:
+        """Bucket and key of the request's object, and of the source of a copy."""
+        objects = [(self.parse_bucket_name_from_url(request, full_url), self.parse_key_name())]
+        if source := request.headers.get("x-amz-copy-source"):
+            bucket, _, key = unquote(urlparse(source).path).lstrip("/").partition("/")
+            objects.append((bucket, key))
+        return objects
 
     def _anonymous_denial(self, request: Any, full_url: str) -> tuple[int, dict[str, str], str] | None:
         """The response to an unsigned request that is not public; None for any other request."""
@@ -83,13 +95,44 @@ class S3(S3Response):  # type: ignore[misc]  # moto is untyped
         name = self.parse_bucket_name_from_url(request, full_url)
         key_name = self.parse_key_name() or None
         if not name:
-            return _denied("Access Denied")
+            return _denied()
         bucket = self.backend.get_bucket(name)
         if request.method == "POST":
             refusal = form_refusal(bucket, request.form) if key_name is None else "Access Denied"
             return _denied(refusal) if refusal else None
         key = None if key_name is None else self.backend.get_object(name, key_name)
-        return None if is_public_read(bucket, key, key_name, request.args) else _denied("Access Denied")
+        return None if is_public_read(bucket, key, key_name, request.args) else _denied()
+
+    def _foreign_denial(self, request: Any, full_url: str) -> tuple[int, dict[str, str], str] | None:
+        """The response to a request that another account's bucket does not allow; None for any other request."""
+        if request.environ.get(IS_ANONYMOUS_KEY):
+            return None
+        (bucket, key), *sources = self._objects(request, full_url)
+        is_permitted = all(self._may("GetObject", *source) for source in sources if self._is_foreign(source[0]))
+        if self._is_foreign(bucket):
+            action = self._permission(request, full_url, key)
+            # A bucket of this name cannot be created, which is another error.
+            is_permitted &= action == "CreateBucket" or self._may(action, bucket, key)
+        return None if is_permitted else _denied()
+
+    def _permission(self, request: Any, full_url: str, key: str) -> str:
+        """The permission that a request needs, without ``s3:``."""
+        parameters = self._get_querystring(request, full_url)
+        if not key and request.method == "POST":
+            return "DeleteObject" if "delete" in parameters else "PutObject"
+        self._set_action("KEY" if key else "BUCKET", request.method, parameters)
+        action = str(self.data["Action"])
+        return "ListBucket" if action == "HeadBucket" else action
+
+    def _is_foreign(self, bucket_name: str) -> bool:
+        return bool(s3_backends.bucket_accounts.get(bucket_name, ("", self.current_account))[1] != self.current_account)
+
+    def _may(self, action: str, bucket_name: str, key: str) -> bool:
+        """Whether the policy of another account's bucket allows an action."""
+        bucket = self.backend.get_bucket(bucket_name)
+        # The keys of DeleteObjects are in the body; it needs the permission for all.
+        resource = str(bucket.arn) if not key and not action.endswith("Object") else f"{bucket.arn}/{key or '*'}"
+        return is_allowed(bucket.policy, self.current_account, f"s3:{action}", resource)
 
     def _bucket_response_put(self, request: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
         response = super()._bucket_response_put(request, bucket_name, querystring)
@@ -137,10 +180,10 @@ def _with_error_body(request: Any, response: Any) -> Any:
     """Add the error's body to a denial, which moto sends without one."""
     if response != (403, {}, "") or request.method == "HEAD":
         return response
-    return _denied("Access Denied")
+    return _denied()
 
 
-def _denied(message: str) -> tuple[int, dict[str, str], str]:
+def _denied(message: str = "Access Denied") -> tuple[int, dict[str, str], str]:
     document = f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>"
     return 403, {"Content-Type": "application/xml"}, document
 

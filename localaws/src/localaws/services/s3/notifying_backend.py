@@ -1,12 +1,15 @@
 """moto's S3 backend for one request, extended to send event notifications."""
 
 import contextlib
+import re
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from moto.s3.exceptions import AccessDeniedByLock
+from moto.s3.exceptions import AccessDeniedByLock, InvalidBucketName
 
 from localaws.services.s3.event_notifications import S3Event
+from localaws.services.s3.object_locks import locked
 
 if TYPE_CHECKING:
     from moto.s3.models import FakeKey, NotificationConfiguration, S3Backend
@@ -18,6 +21,10 @@ __all__ = ["NotifyingS3Backend"]
 #: ETag of an empty object, which the event of a delete marker carries.
 _EMPTY_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
 _UNVERSIONED = "null"
+#: Names of general purpose buckets (Amazon S3 user guide, "Bucket naming rules").
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+#: Held while a suspended bucket counts as versioned, or a concurrent deletion would leave it so.
+_suspended = threading.Lock()
 
 
 class NotifyingS3Backend:
@@ -38,6 +45,12 @@ class NotifyingS3Backend:
         while self._pending:
             self._events.publish(self._pending.pop(0), self._account_id)
 
+    def create_bucket(self, bucket_name: str, *args: Any, **options: Any) -> Any:
+        """CreateBucket; moto checks the length of the name only."""
+        if not _BUCKET_NAME.fullmatch(bucket_name):
+            raise InvalidBucketName
+        return self._backend.create_bucket(bucket_name, *args, **options)
+
     def put_bucket_notification_configuration(self, bucket_name: str, notification_config: dict[str, Any]) -> None:
         """PutBucketNotificationConfiguration."""
         self._events.configure(self._backend.get_bucket(bucket_name), notification_config, self._account_id)
@@ -46,9 +59,10 @@ class NotifyingS3Backend:
         """GetBucketNotificationConfiguration."""
         return self._events.configuration(self._backend.get_bucket(bucket_name))
 
-    def put_object(self, *args: Any, **options: Any) -> "FakeKey":
+    def put_object(self, bucket_name: str, key_name: str, *args: Any, **options: Any) -> "FakeKey":
         """PutObject, or an upload by an HTML form."""
-        key = self._backend.put_object(*args, **options)
+        with locked((bucket_name, key_name)):
+            key = self._backend.put_object(bucket_name, key_name, *args, **options)
         self._created("Post" if options.get("request_method") == "POST" else "Put", key)
         return key
 
@@ -75,8 +89,8 @@ class NotifyingS3Backend:
     ) -> tuple[bool, dict[str, Any]]:
         """DeleteObject: delete the object or one version of it, or add a delete marker."""
         bucket = self._backend.get_bucket(bucket_name)
-        existing_versions = {str(key.version_id) for key in bucket.keys.getlist(key_name, [])}
-        with _versioned(bucket):
+        with locked((bucket_name, key_name)), _versioned(bucket):
+            existing_versions = {str(key.version_id) for key in bucket.keys.getlist(key_name, [])}
             return self._delete_object(bucket, key_name, version_id, bypass, existing_versions)
 
     def _delete_object(
@@ -122,10 +136,12 @@ class NotifyingS3Backend:
 @contextlib.contextmanager
 def _versioned(bucket: Any) -> Iterator[None]:
     """Treat a bucket with suspended versioning as versioned: moto would delete all versions of the object."""
-    status = bucket.versioning_status
-    if status == "Suspended":
-        bucket.versioning_status = "Enabled"
-    try:
-        yield
-    finally:
-        bucket.versioning_status = status
+    with _suspended:
+        is_suspended = bucket.versioning_status == "Suspended"
+        if is_suspended:
+            bucket.versioning_status = "Enabled"
+        try:
+            yield
+        finally:
+            if is_suspended:
+                bucket.versioning_status = "Suspended"

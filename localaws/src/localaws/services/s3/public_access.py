@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.iam.access_control import PermissionResult
 from moto.s3.models import ALL_USERS_GRANTEE
+
+from localaws.core.resource_policies import decide
 
 __all__ = ["form_refusal", "is_public_read"]
 
-_ANYONE = ("*", {"AWS": "*"}, {"AWS": ["*"]})
 #: Query parameters of GetObject and ListObjects; any other one selects an operation that is never public here.
 _OBJECT_PARAMETERS = frozenset({"partNumber", "versionId", "x-id"})
 _LIST_PARAMETERS = frozenset({
@@ -42,7 +43,7 @@ def is_public_read(bucket: Any, key: Any, key_name: str | None, parameters: Mapp
         if key_name is not None:
             resource += f"/{key_name}"
             action = "s3:GetObjectVersion" if "versionId" in parameters else "s3:GetObject"
-        by_policy = _anonymous_permission(bucket, action, resource)
+        by_policy = decide(bucket.policy, None, action, resource)
     if by_policy != PermissionResult.NEUTRAL or _is_set(block, "ignore_public_acls"):
         return bool(by_policy == PermissionResult.PERMITTED)
     acl = bucket.acl if key_name is None else key and key.acl
@@ -74,23 +75,6 @@ def form_refusal(bucket: Any, fields: Mapping[str, str]) -> str | None:
 
 def _is_set(block: Any, name: str) -> bool:
     return block is not None and str(getattr(block, name)).lower() == "true"
-
-
-def _anonymous_permission(bucket: Any, action: str, resource: str) -> Any:
-    """The bucket policy's decision for anonymous requests. Conditions count as unmet in Allow and as met in Deny."""
-    if bucket.policy is None:
-        return PermissionResult.NEUTRAL
-    statements = json.loads(bucket.policy)["Statement"]
-    applicable = []
-    for statement in statements if isinstance(statements, list) else [statements]:
-        if statement.get("Principal") not in _ANYONE:
-            continue
-        condition = statement.get("Condition")
-        # Requests stay on this machine and count as encrypted.
-        is_tls_condition = condition == {"Bool": {"aws:SecureTransport": "false"}}
-        if not condition or (statement.get("Effect") == "Deny" and not is_tls_condition):
-            applicable.append({name: value for name, value in statement.items() if name != "Condition"})
-    return IAMPolicy(json.dumps({"Statement": applicable})).is_action_permitted(action, resource)
 
 
 def _is_public_write(acl: Any) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localaws.services.s3vectors.errors import InvalidRequest
-from localaws.services.s3vectors.vector_table import Neighbour
+from localaws.services.s3vectors.queries import QueryMatch
 
 __all__ = ["QueryResults", "named_page", "read_token", "write_token"]
 
@@ -70,7 +70,7 @@ def named_page(kind: str, records: Mapping[str, Any], request: dict[str, Any]) -
 @dataclass(frozen=True, slots=True)
 class _QueryResult:
     query: Any
-    neighbours: list[Neighbour]
+    matches: list[QueryMatch]
     expires: float
 
 
@@ -87,16 +87,16 @@ class QueryResults:
         self._lock = threading.Lock()
         self._results: OrderedDict[str, _QueryResult] = OrderedDict()
 
-    def add(self, query: Any, neighbours: list[Neighbour]) -> str:
+    def add(self, query: Any, matches: list[QueryMatch]) -> str:
         """Store the result of a query; returns its name."""
         name = uuid.uuid4().hex
         with self._lock:
-            self._results[name] = _QueryResult(query, neighbours, self._clock() + _RESULT_SECONDS)
+            self._results[name] = _QueryResult(query, matches, self._clock() + _RESULT_SECONDS)
             while len(self._results) > _MAX_RESULTS:
                 self._results.popitem(last=False)
         return name
 
-    def get(self, name: str, query: Any) -> list[Neighbour]:
+    def get(self, name: str, query: Any) -> list[QueryMatch]:
         """A stored result.
 
         Raises:
@@ -106,7 +106,7 @@ class QueryResults:
             result = self._results.get(name)
         if result is None or result.expires < self._clock() or result.query != query:
             raise _invalid_token()
-        return result.neighbours
+        return result.matches
 
 
 def _invalid_token() -> InvalidRequest:

@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.s3vectors.exceptions import IndexNotFound
 from moto.s3vectors.models import Index, S3VectorsBackend, VectorBucket
@@ -12,8 +12,13 @@ from moto.s3vectors.utils import create_vector_bucket_arn
 
 from localaws.services.s3vectors.encryption import chosen_encryption
 from localaws.services.s3vectors.errors import InvalidRequest, S3VectorsError
+from localaws.services.s3vectors.full_text import FullTextSearch
 from localaws.services.s3vectors.vector_table import VectorTable
 from localaws.services.s3vectors.write_rates import WriteRates
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["VectorIndex", "VectorsBackend"]
 
@@ -36,20 +41,47 @@ class VectorIndex(Index):  # type: ignore[misc]  # moto is untyped
         request: Mapping[str, Any],
         encryption: dict[str, str],
         rates: WriteRates,
+        full_text: FullTextSearch,
     ) -> None:
-        """Create an empty index from a CreateIndex request."""
+        """Create an empty index from a CreateIndex request.
+
+        Raises:
+            ServiceException: Its text search configurations are invalid.
+        """
         super().__init__(bucket, request["indexName"], request["dimension"], "float32", request["distanceMetric"])
         configuration = request.get("metadataConfiguration") or {}
         self.non_filterable_keys = list(configuration.get("nonFilterableMetadataKeys") or [])
-        self.metadata_configuration = (
-            {"nonFilterableMetadataKeys": self.non_filterable_keys} if self.non_filterable_keys else None
-        )
+        self.full_text = full_text
+        full_text.add(configuration.get("textSearchConfigurations") or [])
         self.creation_time = datetime.now(UTC)
         self.encryption_configuration = encryption
         self.index_mode = _INDEX_MODE
         self.vectors = VectorTable(self.dimension, self.distance_metric)
         self.rates = rates
         self.lock = threading.Lock()
+
+    @property
+    def metadata_configuration(self) -> dict[str, Any] | None:
+        """The metadata configuration of GetIndex."""
+        with self.lock:
+            searchable = self.full_text.describe()
+        configuration = {
+            **({"nonFilterableMetadataKeys": self.non_filterable_keys} if self.non_filterable_keys else {}),
+            **({"textSearchConfigurations": searchable} if searchable else {}),
+        }
+        return configuration or None
+
+    def put(self, keys: list[str], vectors: "NDArray[np.float32]", metadata: list[dict[str, Any]]) -> None:
+        """Store vectors and index their texts; see :meth:`VectorTable.put`. The caller holds the lock."""
+        self.vectors.put(keys, vectors, metadata)
+        for key, entries in zip(keys, metadata, strict=True):
+            self.full_text.put(key, entries)
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete vectors; missing keys are ignored. The caller holds the lock."""
+        self.vectors.delete(keys)
+        for key in keys:
+            self.full_text.delete(key)
 
 
 class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped
@@ -92,7 +124,7 @@ class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped
             raise InvalidRequest("Must specify either vectorBucketName or vectorBucketArn but not both")
         return self.get_vector_bucket(name, arn)
 
-    def add_index(self, request: Mapping[str, Any], rates: WriteRates) -> VectorIndex:
+    def add_index(self, request: Mapping[str, Any], rates: WriteRates, full_text: FullTextSearch) -> VectorIndex:
         """Create an index from a CreateIndex request.
 
         Raises:
@@ -103,7 +135,7 @@ class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped
         _check_tags({}, request.get("tags") or {})
         if not _INDEX_NAME.fullmatch(name):
             raise InvalidRequest("Invalid index name", ("indexName", "Invalid index name"))
-        index = VectorIndex(bucket, request, encryption or bucket.encryption_configuration, rates)
+        index = VectorIndex(bucket, request, encryption or bucket.encryption_configuration, rates, full_text)
         if index.index_arn in bucket.indexes:
             raise S3VectorsError("ConflictException", "An index with the specified name already exists")
         if len(bucket.indexes) >= _MAX_INDEXES:

@@ -2,6 +2,8 @@
 
 import threading
 
+from localaws.core.clock import SimulatedTime
+from localaws.services.s3vectors.full_text import FullTextSearch
 from localaws.services.s3vectors.paging import QueryResults
 from localaws.services.s3vectors.records import VectorsBackend
 from localaws.services.s3vectors.write_rates import WriteRates
@@ -12,17 +14,27 @@ __all__ = ["S3Vectors"]
 class S3Vectors:
     """The state of the service."""
 
-    def __init__(self, requests_per_second: float = 1000, vectors_per_second: float = 2500) -> None:
-        """Start without buckets.
+    def __init__(
+        self,
+        requests_per_second: float = 1000,
+        vectors_per_second: float = 2500,
+        backends: dict[tuple[str, str], VectorsBackend] | None = None,
+        *,
+        time: SimulatedTime | None = None,
+    ) -> None:
+        """Start with the buckets so far.
 
         Args:
             requests_per_second: Limit of write requests per index.
             vectors_per_second: Limit of vectors put into an index or deleted from it.
+            backends: The buckets by account and region; none by default.
+            time: The clock of the backfill of full-text indexes; the machine's by default.
         """
+        self._time = time or SimulatedTime()
         self.query_results = QueryResults()
         self._limits = (requests_per_second, vectors_per_second)
         self._lock = threading.Lock()
-        self._backends: dict[tuple[str, str], VectorsBackend] = {}
+        self._backends = {} if backends is None else backends
 
     def backend(self, account_id: str, region: str) -> VectorsBackend:
         """The buckets of an account in a region."""
@@ -35,3 +47,7 @@ class S3Vectors:
     def write_rates(self) -> WriteRates:
         """The limits of a new index."""
         return WriteRates(*self._limits)
+
+    def full_text(self) -> FullTextSearch:
+        """The full-text search of a new index."""
+        return FullTextSearch(self._time)

@@ -38,7 +38,6 @@ class Neighbour(NamedTuple):
 
     key: str
     distance: float
-    metadata: dict[str, Any]
 
 
 class VectorTable:
@@ -87,6 +86,14 @@ class VectorTable:
             if row is not None:
                 yield self._stored(row)
 
+    def metadata(self, key: str) -> dict[str, Any]:
+        """The metadata of a stored vector."""
+        return self._metadata[self._rows[key]]
+
+    def all_metadata(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Keys and metadata of all vectors, in the order of insertion."""
+        return ((self._keys[row], self._metadata[row]) for row in sorted(self._rows.values()))
+
     def delete(self, keys: Iterable[str]) -> None:
         """Delete vectors; missing keys are ignored."""
         for key in keys:
@@ -124,7 +131,7 @@ class VectorTable:
         # Distances of the results are computed in float64.
         exact = self._exact_distances(query, rows)
         order = np.argsort(exact, kind="stable").tolist()
-        return [Neighbour(self._keys[rows[at]], float(exact[at]), self._metadata[rows[at]]) for at in order]
+        return [Neighbour(self._keys[rows[at]], float(exact[at])) for at in order]
 
     def _distances(self, query: "NDArray[np.float32]") -> "NDArray[np.float64]":
         """Float64 (rows,) in the order of the distances, from one float32 product; NaN for deleted vectors."""

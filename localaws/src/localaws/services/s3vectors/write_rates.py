@@ -23,6 +23,10 @@ class WriteRates:
         self._remaining = (requests, vectors)
         self._clock, self._updated = clock, clock()
 
+    def __reduce__(self) -> tuple[type["WriteRates"], tuple[float, float]]:
+        """A copy has full buckets: the clock of another process does not continue this one's."""
+        return WriteRates, self._limits
+
     def take(self, vectors: int) -> None:
         """Count one request for a number of vectors.
 

@@ -8,7 +8,8 @@ from moto.core.responses import ActionResult, EmptyResult
 from localaws.services.sagemaker.component_api import InferenceComponentActions
 from localaws.services.sagemaker.containers.artifacts import artifact_exists
 from localaws.services.sagemaker.containers.images import ContainerDefinition
-from localaws.services.sagemaker.control_plane import one_page, refuse as _refuse
+from localaws.services.sagemaker.containers.instance_types import has_gpu, preferred_type
+from localaws.services.sagemaker.control_plane import ResourceLimitExceeded, one_page, refuse as _refuse
 from localaws.services.sagemaker.endpoints.capacity import VariantChange
 from localaws.services.sagemaker.endpoints.deployment_policy import DeploymentPolicy, check_deployment_config
 from localaws.services.sagemaker.endpoints.endpoint import Endpoint, EndpointFailedError, EndpointInProgressError
@@ -23,6 +24,7 @@ from localaws.services.sagemaker.endpoints.validation import (
 )
 from localaws.services.sagemaker.endpoints.variants import VariantSpec
 from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
+from localaws.services.sagemaker.quotas import QuotaExceeded
 from localaws.services.sagemaker.telemetry.identities import VariantId
 
 SIMPLIFICATIONS = {
@@ -31,6 +33,10 @@ SIMPLIFICATIONS = {
     "UpdateEndpoint": "Waiting times pass on the clock of the local AWS.",
     "UpdateEndpointWeightsAndCapacities": "Not for endpoints of inference components.",
 }
+
+
+#: Regions in which users could not create an asynchronous endpoint (boto/boto3#4275, 2024-09).
+_WITHOUT_ASYNC_INFERENCE = frozenset({"eu-south-1"})
 
 
 class SageMaker(InferenceComponentActions):
@@ -85,7 +91,7 @@ class SageMaker(InferenceComponentActions):
         for variant in request["ProductionVariants"]:
             if variant.get("ModelName"):
                 models[variant["ModelName"]] = self._model(variant["ModelName"])
-        reason = check_config(request, models)
+        reason = check_config(request, models, self.region)
         if reason is not None:
             _refuse(reason)
         configs[name] = EndpointConfigRecord(arn, request)
@@ -113,7 +119,10 @@ class SageMaker(InferenceComponentActions):
         deployment_config = request.get("DeploymentConfig")
         self._check_deployment_config(deployment_config, settings)
         tags = list(request.get("Tags") or [])
-        endpoints[name] = self.host.create(name, arn, tags, settings, deployment_config)
+        try:
+            endpoints[name] = self.host.create(name, arn, tags, settings, deployment_config)
+        except QuotaExceeded as error:
+            raise ResourceLimitExceeded(str(error)) from error
         return ActionResult({"EndpointArn": arn})
 
     def describe_endpoint(self) -> ActionResult:
@@ -128,6 +137,10 @@ class SageMaker(InferenceComponentActions):
         was_serverless, becomes_serverless = endpoint.settings.is_serverless, settings.is_serverless
         if becomes_serverless and not was_serverless:
             _refuse(f'Cannot update instance-based endpoint "{endpoint.arn}" to a serverless configuration.')
+        if endpoint.settings.async_inference is not None and settings.async_inference is None:
+            _refuse(
+                f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {endpoint.endpoint_name}."
+            )
         reason = self._component_conflict(endpoint, settings)
         if reason is not None:
             _refuse(reason)
@@ -149,6 +162,8 @@ class SageMaker(InferenceComponentActions):
             _refuse(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         except EndpointFailedError:
             _refuse(f'Cannot update failed endpoint "{endpoint.arn}": it can only be deleted.')
+        except QuotaExceeded as error:
+            raise ResourceLimitExceeded(str(error)) from error
         return ActionResult({"EndpointArn": endpoint.arn})
 
     def update_endpoint_weights_and_capacities(self) -> ActionResult:
@@ -160,6 +175,8 @@ class SageMaker(InferenceComponentActions):
         changes = [VariantChange.from_request(change) for change in request["DesiredWeightsAndCapacities"]]
         try:
             self.host.change_capacity(endpoint, changes)
+        except QuotaExceeded as error:
+            raise ResourceLimitExceeded(str(error)) from error
         except CapacityRefused as error:
             _refuse(str(error))
         return ActionResult({"EndpointArn": endpoint.arn})
@@ -202,8 +219,16 @@ class SageMaker(InferenceComponentActions):
         """
         if config.request.get("ShadowProductionVariants"):
             raise NotImplementedError("CreateEndpoint with ShadowProductionVariants")
+        if config.request.get("AsyncInferenceConfig") and self.region in _WITHOUT_ASYNC_INFERENCE:
+            _refuse("One or more endpoint features are not supported using this configuration")
         specs, pools = [], []
         for variant in config.production_variants:
+            instance_type = preferred_type(variant)
+            if instance_type and self.host.config.refuse_gpu_instances and has_gpu(instance_type):
+                raise NotImplementedError(
+                    f"CreateEndpoint on {instance_type}, whose GPUs this machine may not replace by its CPU "
+                    "(LOCALAWS_REFUSE_GPU_INSTANCES=1)"
+                )
             identity = VariantId(self.current_account, self.region, endpoint, variant["VariantName"])
             if not variant.get("ModelName"):
                 pools.append(PoolSpec(identity, variant))

@@ -43,8 +43,10 @@ class InferenceComponentActions(ControlPlane):
         if request.get("RuntimeConfig") is None:
             refuse("RuntimeConfig must be specified.")
         copies = request["RuntimeConfig"]["CopyCount"]
+        if copies == 0:
+            # Measured in stdapi-ai/stdapi.ai#43; by the API's model 0 is valid.
+            refuse("Inference components copy count an integer larger than 0")
         pool = endpoint.pools[variant]
-        _check_copies(copies, is_managed=pool.spec.is_managed)
         hosted_by = VariantId(self.current_account, self.region, endpoint.endpoint_name, variant)
         spec = self._spec(ComponentId(hosted_by, name), request["Specification"])
         self.host.components.create(arn, endpoint.arn, list(request.get("Tags") or []), spec, copies, pool)

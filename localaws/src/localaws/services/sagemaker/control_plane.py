@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from moto.core.responses import ActionResult
 from moto.core.utils import get_service_model
-from moto.sagemaker.exceptions import AWSValidationException
+from moto.sagemaker.exceptions import AWSValidationException, SagemakerClientError
 from moto.sagemaker.responses import SageMakerResponse
 
 from localaws.core.request_validation import check_request
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from localaws.services.sagemaker.host import EndpointHost
     from localaws.services.sagemaker.inference_components.component import InferenceComponent
 
-__all__ = ["ControlPlane", "one_page", "refuse"]
+__all__ = ["ControlPlane", "ResourceLimitExceeded", "one_page", "refuse"]
+
+
+class ResourceLimitExceeded(SagemakerClientError):  # type: ignore[misc]  # moto is untyped
+    """A request exceeds a service quota."""
+
+    code = "ResourceLimitExceeded"
 
 
 class ControlPlane(SageMakerResponse):  # type: ignore[misc]  # moto is untyped

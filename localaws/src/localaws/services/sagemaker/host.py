@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from moto.sagemaker.models import sagemaker_backends
 
-from localaws.core.threads import Ticker
-from localaws.services.sagemaker.endpoints.capacity import check_changes
+from localaws.core.threads import Ticker, at_the_same_time
+from localaws.services.sagemaker.endpoints.capacity import added_instances, check_changes
 from localaws.services.sagemaker.endpoints.deployment import Deployment
 from localaws.services.sagemaker.endpoints.endpoint import Endpoint, EndpointFailedError, EndpointInProgressError
+from localaws.services.sagemaker.endpoints.launch_faults import LaunchFault
 from localaws.services.sagemaker.endpoints.scaling import (
     INSTANCE_COUNT,
     PROVISIONED_CONCURRENCY,
@@ -24,6 +25,7 @@ from localaws.services.sagemaker.endpoints.scaling import (
 from localaws.services.sagemaker.endpoints.settings import EndpointSettings
 from localaws.services.sagemaker.inference_components.endpoint import ComponentEndpoint
 from localaws.services.sagemaker.inference_components.host import COPY_COUNT, ComponentHost
+from localaws.services.sagemaker.quotas import ServiceQuotas
 from localaws.services.sagemaker.telemetry.data_capture import DataCapture
 from localaws.services.sagemaker.usage_metrics import UsageMetrics
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.endpoints.capacity import VariantChange
     from localaws.services.sagemaker.endpoints.variants import Variant
+    from localaws.services.sagemaker.inference_components.component import InferenceComponent
     from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
 
 _logger = logging.getLogger(__name__)
@@ -76,6 +79,11 @@ class EndpointHost:
         }
         #: Whether a resource id is registered with Application Auto Scaling, by account and region.
         self.is_scalable_target: Callable[[str, str, str], bool] = lambda _account_id, _region, _resource_id: False
+        #: The kind and the seconds of the fault of the next launch of instances, or None.
+        self.next_launch_fault: Callable[[], tuple[str, float | None] | None] = lambda: None
+        self.quotas = ServiceQuotas(config.quotas)
+        #: Held from the check of the quotas until the new endpoint counts.
+        self._admission = threading.Lock()
         self._usage = UsageMetrics(metrics, time)
         self._clock = Ticker("endpoint-clock", self._TICK_SECONDS, self._tick)
         self._clock.start()
@@ -93,29 +101,47 @@ class EndpointHost:
         settings: EndpointSettings,
         deployment_config: dict[str, Any] | None = None,
     ) -> Endpoint:
-        """Create an endpoint and start it in the background. The DeploymentConfig is kept for later updates."""
+        """Create an endpoint and start it in the background. The DeploymentConfig is kept for later updates.
+
+        Raises:
+            QuotaExceeded: It would exceed a service quota.
+        """
         endpoint = self._new_endpoint(name, arn, tags, settings, deployment_config)
-        with self._lock:
-            self._endpoints.add(endpoint)
-        self.run(endpoint.run_creation)
+        with self._admission:
+            self._check_quotas(settings)
+            with self._lock:
+                self._endpoints.add(endpoint)
+        fault = self._launch_fault(settings)
+        self.run(lambda: endpoint.run_creation(fault))
         return endpoint
 
     def update(self, endpoint: Endpoint, settings: EndpointSettings, deployment_config: dict[str, Any] | None) -> None:
-        """Move an endpoint to other settings; see :meth:`Endpoint.begin_update` for what it raises."""
+        """Move an endpoint to other settings; see :meth:`Endpoint.begin_update` for what else it raises.
+
+        Raises:
+            QuotaExceeded: It would exceed a service quota.
+        """
+        self._check_quotas(settings)
         endpoint.begin_update(deployment_config)
-        self.run(lambda: endpoint.run_update(settings))
+        fault = self._launch_fault(settings)
+        self.run(lambda: endpoint.run_update(settings, fault))
 
     def change_capacity(self, endpoint: Endpoint, changes: "Sequence[VariantChange]") -> None:
         """Change weights and capacities of an endpoint's variants.
 
         Raises:
-            CapacityRefused: An operation has not finished, or the changes are invalid; with SageMaker's message.
+            CapacityRefused: An operation has not finished, or the changes are invalid or exceed a service quota; with
+                SageMaker's message.
         """
-        deployment = endpoint.traffic.current
+        deployment, fault = endpoint.traffic.current, None
         if deployment is not None:
             reason = check_changes(changes, deployment, scales_to_zero=endpoint.settings.scales_to_zero)
             if reason is not None:
                 raise CapacityRefused(reason)
+            if added := added_instances(changes, deployment):
+                identity = endpoint.settings.variants[0]
+                self.quotas.check_instances(identity.account_id, identity.region, self.endpoints(), added)
+                fault = self._launch_fault(endpoint.settings)
         try:
             change = endpoint.begin_capacity_change(changes)
         except EndpointInProgressError as error:
@@ -123,7 +149,7 @@ class EndpointHost:
         except EndpointFailedError as error:
             message = f'Cannot update failed endpoint "{endpoint.arn}": it can only be deleted.'
             raise CapacityRefused(message) from error
-        self.run(lambda: endpoint.run_capacity_change(change))
+        self.run(lambda: endpoint.run_capacity_change(change, fault))
 
     def scalable(self, account_id: str, region: str, resource_id: str, dimension: str) -> ScalableResource | None:
         """The resource that Application Auto Scaling scales; None if it does not exist."""
@@ -152,6 +178,21 @@ class EndpointHost:
 
         self.run(delete)
 
+    def resume(self, components: "list[InferenceComponent]") -> None:
+        """Take over the endpoints and components of another local AWS, and start them. Blocks until then."""
+        backends = [backend for _, _, backend in sagemaker_backends.iter_backends()]
+        endpoints = [each for backend in backends for each in backend.endpoints.values() if isinstance(each, Endpoint)]
+        at_the_same_time([partial(self._resume, endpoint) for endpoint in endpoints])
+        self.components.resume(components)
+
+    def _resume(self, endpoint: Endpoint) -> None:
+        if isinstance(endpoint, ComponentEndpoint):
+            endpoint.resume_empty(self.time, self._abandon(endpoint.endpoint_name, endpoint.settings))
+        else:
+            endpoint.resume(self._new_deployment, self.config.drain_timeout, self.time)
+        with self._lock:
+            self._endpoints.add(endpoint)
+
     @property
     def closed(self) -> bool:
         """Whether the local AWS is stopping."""
@@ -175,6 +216,21 @@ class EndpointHost:
             thread.join()
         self._clock.close()
 
+    def _check_quotas(self, settings: EndpointSettings) -> None:
+        """Check a new deployment, which runs beside the old one during an update.
+
+        Raises:
+            QuotaExceeded: It would exceed a service quota.
+        """
+        identity = settings.variants[0]
+        self.quotas.check_memory(identity.account_id, identity.region, settings)
+        self.quotas.check_instances(identity.account_id, identity.region, self.endpoints(), settings.instances)
+
+    def _launch_fault(self, settings: EndpointSettings) -> LaunchFault | None:
+        """The fault of the next launch of instances; serverless endpoints have none."""
+        fault = self.next_launch_fault() if settings.instances else None
+        return None if fault is None else LaunchFault.of(*fault, settings.variants[0].variant)
+
     def _new_endpoint(
         self,
         name: str,
@@ -184,11 +240,15 @@ class EndpointHost:
         deployment_config: dict[str, Any] | None,
     ) -> Endpoint:
         if settings.pools:
-            hosted_by = settings.pools[0].identity
-            abandon = partial(self.components.abandon, hosted_by.account_id, hosted_by.region, name)
+            abandon = self._abandon(name, settings)
             return ComponentEndpoint(name, arn, tags, settings, self.time, deployment_config, abandon)
         drain_timeout = self.config.drain_timeout
         return Endpoint(name, arn, tags, settings, self._new_deployment, drain_timeout, self.time, deployment_config)
+
+    def _abandon(self, name: str, settings: EndpointSettings) -> Callable[[], None]:
+        """Stops the copies on an endpoint of inference components."""
+        hosted_by = settings.pools[0].identity
+        return partial(self.components.abandon, hosted_by.account_id, hosted_by.region, name)
 
     def _new_deployment(self, settings: EndpointSettings, *, empty: bool = False) -> Deployment:
         capture = (

@@ -1,4 +1,4 @@
-"""InvokeEndpoint and InvokeEndpointAsync, with the service's limits and errors."""
+"""InvokeEndpoint, InvokeEndpointWithResponseStream and InvokeEndpointAsync, with the service's limits and errors."""
 
 import json
 import time
@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
+from localaws.core.event_stream import EVENT_STREAM, encode_blob, encode_exception
 from localaws.services.sagemaker.async_inference.api import RequestRefused
 from localaws.services.sagemaker.containers.container import ContainerFailed
 from localaws.services.sagemaker.containers.group import GroupRetired, GroupThrottled, NoCapacity
@@ -40,16 +41,24 @@ if TYPE_CHECKING:
     #: What a request is sent to.
     _Target = Variant | Copies
 
+__all__ = ["ACTIONS", "SERVICE", "SIMPLIFICATIONS", "STREAM_PATH", "SageMakerRuntime"]
+
 SERVICE = "sagemaker-runtime"
-ACTIONS = ("InvokeEndpoint", "InvokeEndpointAsync")
+ACTIONS = ("InvokeEndpoint", "InvokeEndpointAsync", "InvokeEndpointWithResponseStream")
 SIMPLIFICATIONS = {
     "InvokeEndpoint": "No sessions, explanations or multi-container endpoints.",
     "InvokeEndpointAsync": "Notifications do not include the response.",
+    "InvokeEndpointWithResponseStream": "The stream starts when the container's response is complete.",
 }
 
 #: Headers that SageMaker passes on to the container, and the one that it returns.
 _FORWARDED = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", "X-Amzn-SageMaker-Inference-Id")
 _CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+#: The path of InvokeEndpointWithResponseStream ends with this; the operation has its own header for Accept.
+STREAM_PATH = "/invocations-response-stream"
+_STREAM_ACCEPT = "X-Amzn-SageMaker-Accept"
+#: Bytes of a payload part, at most.
+_PART_BYTES = 64 * 1024
 _TARGET_VARIANT = "X-Amzn-SageMaker-Target-Variant"
 #: Request headers of unsupported features.
 _UNSUPPORTED = {
@@ -63,8 +72,12 @@ _MAX_ATTEMPTS = 5
 _Response = tuple[int, dict[str, str], bytes]
 
 
+class _StreamTimeout(Exception):
+    """A streamed response takes too long; the message is the container's name."""
+
+
 class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto is untyped
-    """InvokeEndpoint and InvokeEndpointAsync; other actions are not implemented."""
+    """InvokeEndpoint, InvokeEndpointWithResponseStream and InvokeEndpointAsync."""
 
     host: ClassVar["EndpointHost"]
     async_inference: ClassVar["AsyncInference"]
@@ -77,8 +90,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         """
         del headers
         queued = request.path.endswith("/async-invocations")
-        if not queued and not request.path.endswith("/invocations"):
-            raise NotImplementedError(f"the sagemaker-runtime operation at {request.path}")
+        streamed = request.path.endswith(STREAM_PATH)
         for header, feature in _UNSUPPORTED.items():
             if header in request.headers:
                 raise NotImplementedError(feature)
@@ -91,6 +103,8 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         try:
             if queued:
                 status, response_headers, body = self._enqueue(region, name, request)
+            elif streamed:
+                status, response_headers, body = self._stream(region, name, request, request_id, began)
             else:
                 status, response_headers, body = self._invoke(region, name, request, request_id, began)
         except InvocationError as error:
@@ -110,9 +124,26 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
         except RequestRefused as error:
             raise InvocationError(400, "ValidationError", {"message": str(error)}) from error
 
-    def _invoke(self, region: str, name: str, request: Any, request_id: str, began: float) -> _Response:
+    def _stream(self, region: str, name: str, request: Any, request_id: str, began: float) -> _Response:
+        """InvokeEndpointWithResponseStream: the container's response in parts."""
+        try:
+            status, headers, body = self._invoke(region, name, request, request_id, began, streamed=True)
+        except _StreamTimeout as error:
+            # A user's report: aws/sagemaker-python-sdk#1119.
+            message = f"Your model {error} did not complete sending the inference response in the allotted time."
+            event = {"Message": message, "ErrorCode": "ModelInvocationTimeExceeded"}
+            return 200, {"Content-Type": EVENT_STREAM}, encode_exception("ModelStreamError", event)
+        parts = [body[start : start + _PART_BYTES] for start in range(0, len(body), _PART_BYTES)]
+        headers["X-Amzn-SageMaker-Content-Type"] = headers.pop("Content-Type")
+        return status, {**headers, "Content-Type": EVENT_STREAM}, b"".join(encode_blob("PayloadPart", p) for p in parts)
+
+    def _invoke(
+        self, region: str, name: str, request: Any, request_id: str, began: float, *, streamed: bool = False
+    ) -> _Response:
         body = request.get_data(cache=False)
         forwarded = {header: request.headers[header] for header in _FORWARDED if header in request.headers}
+        if streamed and _STREAM_ACCEPT in request.headers:
+            forwarded["Accept"] = request.headers[_STREAM_ACCEPT]
         account_id = self.get_current_account()
         for _ in range(_MAX_ATTEMPTS):
             variant, capture = self._target(account_id, region, name, request.headers)
@@ -121,7 +152,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                 raise InvocationError(400, "ValidationError", {"message": message})
             self._check_size(variant, len(body), request_id)
             try:
-                status, headers, content = self._send(variant, body, forwarded, began)
+                status, headers, content = self._send(variant, body, forwarded, began, streamed=streamed)
             except GroupRetired:
                 continue  # the endpoint was updated meanwhile
             except ContainerGone as gone:
@@ -156,10 +187,13 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
             raise _not_found(name, account_id)
         return _choose(deployment, headers.get(_TARGET_VARIANT), name), deployment.capture
 
-    def _send(self, variant: "_Target", body: bytes, headers: "Mapping[str, str]", began: float) -> _Response:
+    def _send(
+        self, variant: "_Target", body: bytes, headers: "Mapping[str, str]", began: float, *, streamed: bool
+    ) -> _Response:
         """Send one request to the variant, and record it in CloudWatch.
 
         Raises:
+            _StreamTimeout: A streamed response takes too long.
             InvocationError: The service responds with an error.
             GroupRetired: Nothing was sent: the variant accepts no more requests.
             ContainerGone: The container died; nothing was recorded if the request was not sent.
@@ -168,9 +202,12 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
             with variant.group.lease() as lease:
                 sent = time.perf_counter()
                 try:
-                    response = lease.container.invoke(body, headers, self._payload_limit(variant))
+                    timeout = self.host.config.stream_timeout if streamed else None
+                    response = lease.container.invoke(body, headers, self._payload_limit(variant), timeout=timeout)
                 except InvocationTimeout as error:
                     self._record(variant, lease, began, sent, status=0)
+                    if streamed:
+                        raise _StreamTimeout(variant.spec.container.hostname) from error
                     raise _model_error(variant, 0, _timeout_message(variant)) from error
                 except ContainerGone as error:
                     if error.request_sent:

@@ -1,25 +1,36 @@
 """The Amazon SQS API: moto's, with standard queues that are safe for concurrent use."""
 
 import json
+import re
 from typing import Any, ClassVar, cast
 
 from moto.core.responses import ActionResult
 from moto.sqs.exceptions import QueueDoesNotExist, SQSException
-from moto.sqs.models import SQSBackend
+from moto.sqs.models import SQSBackend, sqs_backends
 from moto.sqs.responses import SQSResponse
 
+from localaws.core.resource_policies import is_allowed
 from localaws.services.sqs.message_queue import MessageQueue
+from localaws.services.sqs.refusals import check_message, check_queue_attributes, check_receive, named_as_on_aws
 
 __all__ = ["SIMPLIFICATIONS", "Sqs"]
 
 SIMPLIFICATIONS = {
     "CreateQueue": "FIFO queues are moto's.",
     "GetQueueAttributes": "Counts of messages are exact.",
-    "SendMessage": "Queue policies and encryption are stored and not applied.",
+    "SendMessage": "Queue policies apply to other accounts, without their conditions; encryption is only stored.",
 }
 
+_OWNER_IN_URL = re.compile(r"https?://[^/]+/(\d{12})/", re.ASCII)
 _REDRIVE_ALLOW = "RedriveAllowPolicy"
 _DEAD_LETTER_SOURCE = "DeadLetterQueueSourceArn"
+
+
+class _AccessDenied(SQSException):  # type: ignore[misc]  # moto is untyped
+    """The response to a caller without permission in another account."""
+
+    def __init__(self, region: str) -> None:
+        super().__init__("AccessDenied", f"Access to the resource https://sqs.{region}.amazonaws.com/ is denied.")
 
 
 class _Backend:
@@ -71,8 +82,26 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
 
     @property
     def sqs_backend(self) -> Any:
-        """The queues of the caller's account and region."""
-        return _Backend(super().sqs_backend)
+        """The queues of the account that owns the request's queue, in the caller's region.
+
+        Raises:
+            SQSException: It is another account, whose queue does not allow the action to the caller's.
+        """
+        owner = self._queue_owner()
+        if owner == self.current_account:
+            return _Backend(super().sqs_backend)
+        backend: SQSBackend = sqs_backends[owner][self.region]
+        queue = backend.queues.get(self._get_param("QueueName") or self._get_queue_name())
+        action = f"sqs:{self._get_action()}"
+        if queue is None or not is_allowed(queue.policy, self.current_account, action, queue.queue_arn):
+            raise _AccessDenied(self.region)
+        return _Backend(backend)
+
+    def _queue_owner(self) -> str:
+        """The account in the request, which is part of a queue's URL; the caller's without one."""
+        match = _OWNER_IN_URL.match(self._get_param("QueueUrl") or "")
+        owner: str = match[1] if match else self._get_param("QueueOwnerAWSAccountId") or self.current_account
+        return owner
 
     def create_queue(self) -> ActionResult:
         """CreateQueue."""
@@ -80,6 +109,7 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
         backend = self.sqs_backend
         allowed = attributes.pop(_REDRIVE_ALLOW, None)
         is_fifo = str(attributes.get("FifoQueue", "false")).lower() == "true"
+        check_queue_attributes(backend.queues.get(name), attributes, is_fifo=is_fifo)
         if name not in backend.queues and not is_fifo:
             backend.queues[name] = self.queue_class(name, self.region, self.current_account, **attributes)
         self.params.get("Attributes", {}).pop(_REDRIVE_ALLOW, None)
@@ -87,6 +117,26 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
         if allowed:
             backend.queues[name].redrive_allow_policy = allowed
         return response
+
+    def send_message(self) -> ActionResult:
+        """SendMessage."""
+        check_message(self.params)
+        return super().send_message()
+
+    @named_as_on_aws
+    def send_message_batch(self) -> ActionResult:
+        """SendMessageBatch."""
+        return super().send_message_batch()
+
+    @named_as_on_aws
+    def delete_message_batch(self) -> ActionResult:
+        """DeleteMessageBatch."""
+        return super().delete_message_batch()
+
+    @named_as_on_aws
+    def change_message_visibility_batch(self) -> ActionResult:
+        """ChangeMessageVisibilityBatch."""
+        return super().change_message_visibility_batch()
 
     def delete_queue(self) -> ActionResult:
         """DeleteQueue; pending receives end."""
@@ -132,6 +182,7 @@ class Sqs(SQSResponse):  # type: ignore[misc]  # moto is untyped
 
     def receive_message(self) -> ActionResult:
         """ReceiveMessage; a message in a dead-letter queue has the attribute DeadLetterQueueSourceArn."""
+        check_receive(self.params)
         response = super().receive_message()
         names = {*self._get_param("AttributeNames", []), *self._get_param("MessageSystemAttributeNames", [])}
         if names & {"All", _DEAD_LETTER_SOURCE}:

@@ -6,19 +6,18 @@ and scans all messages on every call.
 
 import copy
 import heapq
-import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
-from moto.sqs.models import Message, Queue
+from moto.sqs.models import Message, Queue, sqs_backends
 
 if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
 
-__all__ = ["MessageQueue"]
+__all__ = ["MessageQueue", "close_queues", "queue_class"]
 
 #: "Maximum visibility timeout": 12 hours from the first receive (SQS developer guide).
 _MAX_VISIBILITY = 43_200
@@ -37,10 +36,14 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
         self._stored: dict[str, Message] = {}
         self._handles: dict[str, Message] = {}
         self._order: list[tuple[float, int, Message]] = []
-        self._numbers = itertools.count()
+        self._turns = 0
         self._counted, self._counted_until = (0, 0, 0), 0.0
         self.deleted = False
         super().__init__(name, region, account_id, **attributes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cached counts, which end at a moment of this process's clock."""
+        return {**vars(self), "_counted_until": 0.0}
 
     @property
     def _messages(self) -> list[Message]:
@@ -56,7 +59,7 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
     def add_message(self, message: Message) -> None:
         """Add a message, which can be received after its delay."""
         with self._messages_lock:
-            message.simulated_sent = self.simulated.seconds()
+            message.simulated_sent = self.simulated.now()
             self._stored[message.id] = message
             self._schedule(message, message.delayed_until / 1000)
             self._messages_lock.notify_all()
@@ -150,32 +153,34 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
         """A cached count for moto."""
         return self._recent_counts()[2]
 
+    def messages_now(self) -> list[Message]:
+        """The messages, whether visible or not."""
+        with self._messages_lock:
+            return list(self._stored.values())
+
     def counts(self) -> tuple[int, int, int]:
         """Numbers of visible, hidden and delayed messages."""
         now = time.time() * 1000
-        messages = self._messages_now()
+        messages = self.messages_now()
         delayed = sum(1 for message in messages if message.delayed_until > now)
         hidden = sum(1 for message in messages if message.visible_at > now >= message.delayed_until)
         return len(messages) - delayed - hidden, hidden, delayed
 
     def oldest_age(self) -> float:
         """Age of the oldest message in simulated seconds, since it was sent or moved to this dead-letter queue."""
-        sent_times = [message.simulated_sent for message in self._messages_now()]
-        return max(0.0, self.simulated.seconds() - min(sent_times)) if sent_times else 0.0
+        sent_times = [message.simulated_sent for message in self.messages_now()]
+        return max(0.0, (self.simulated.now() - min(sent_times)).total_seconds()) if sent_times else 0.0
 
     def _recent_counts(self) -> tuple[int, int, int]:
         if time.monotonic() > self._counted_until:
             self._counted, self._counted_until = self.counts(), time.monotonic() + _COUNTED_SECONDS
         return self._counted
 
-    def _messages_now(self) -> list[Message]:
-        with self._messages_lock:
-            return list(self._stored.values())
-
     def _schedule(self, message: Message, at: float) -> None:
         """Make a message visible at a moment, in seconds since 1970; replaces its earlier schedule."""
         message.visible_at = at * 1000
-        message.turn = next(self._numbers)
+        self._turns += 1
+        message.turn = self._turns
         heapq.heappush(self._order, (at, message.turn, message))
 
     def _take(self, count: int, hidden: float) -> tuple[list[Message], list[Message]]:
@@ -216,3 +221,17 @@ class MessageQueue(Queue):  # type: ignore[misc]  # moto is untyped
             self._handles.pop(handle, None)
             self.deleted_messages.add(handle)
         message._old_receipt_handles = []  # noqa: SLF001 - moto's list
+
+
+def queue_class(simulated: "SimulatedTime") -> type[MessageQueue]:
+    """The class of the queues of one local AWS, which carries its clock without a global variable."""
+    # moto registers each model class by its package, so the subclass needs the module's name.
+    return type("LocalQueue", (MessageQueue,), {"simulated": simulated, "__module__": MessageQueue.__module__})
+
+
+def close_queues() -> None:
+    """End the pending receives of all queues."""
+    for _, _, backend in sqs_backends.iter_backends():
+        for queue in list(backend.queues.values()):
+            if isinstance(queue, MessageQueue):
+                queue.close()

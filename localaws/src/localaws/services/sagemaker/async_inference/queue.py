@@ -94,6 +94,14 @@ class RequestQueue:
                 self.waiting.remove(request)
             return expired
 
+    def __getstate__(self) -> tuple[deque[AsyncRequest]]:
+        """What is kept when the local AWS stops: requests in progress wait again, before the others."""
+        return (deque([*self.processing.values(), *self.waiting]),)
+
+    def __setstate__(self, state: tuple[deque[AsyncRequest]]) -> None:
+        """Continue with the requests of another local AWS."""
+        self.__init__(*state)  # type: ignore[misc]
+
     @property
     def size(self) -> int:
         """Number of requests, waiting and in progress."""

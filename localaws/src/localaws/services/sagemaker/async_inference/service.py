@@ -34,10 +34,15 @@ class AsyncInference:
     #: Real seconds between two checks of waiting and expired requests.
     _TICK_SECONDS = 0.05
 
-    def __init__(self, host: "EndpointHost") -> None:
-        """Serve the endpoints of a host."""
+    def __init__(self, host: "EndpointHost", queues: "dict[Endpoint, RequestQueue] | None" = None) -> None:
+        """Serve the endpoints of a host.
+
+        Args:
+            host: The host.
+            queues: The requests so far; none by default.
+        """
         self._host = host
-        self._queues: dict[Endpoint, RequestQueue] = {}
+        self.queues = {} if queues is None else queues
         self._lock = threading.Lock()
         self._processor = RequestProcessor(host.metrics, host.time, host.config.async_payload_bytes)
         self._clock = Ticker("async-inference-clock", self._TICK_SECONDS, self._tick)
@@ -94,14 +99,14 @@ class AsyncInference:
         """The asynchronous endpoints. The queues of deleted ones are dropped."""
         endpoints = [endpoint for endpoint in self._host.endpoints() if endpoint.settings.async_inference is not None]
         with self._lock:
-            for endpoint in set(self._queues) - set(endpoints):
-                del self._queues[endpoint]
+            for endpoint in set(self.queues) - set(endpoints):
+                del self.queues[endpoint]
                 self._host.metrics.forget(_identity(endpoint))
         return endpoints
 
     def _queue(self, endpoint: "Endpoint") -> RequestQueue:
         with self._lock:
-            return self._queues.setdefault(endpoint, RequestQueue())
+            return self.queues.setdefault(endpoint, RequestQueue())
 
     def _dispatch(self, endpoint: "Endpoint") -> None:
         """Start processing as many requests as there is capacity for."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from localaws.services.sagemaker.containers.images import LaunchError
+from localaws.services.sagemaker.containers.images import LaunchError, ProvisioningError
 from localaws.services.sagemaker.containers.process import ContainerProcess, ContainerStartError, LaunchPlan
 from localaws.services.sagemaker.telemetry.logs import ContainerLog
 
@@ -149,11 +149,13 @@ class ModelContainer:
         """Start the process for all waiting callers; called by the one that set ``_starting``."""
         try:
             process = self._launch()
-        except LaunchError as error:
+        except ProvisioningError as error:
             raise self._start_failed(str(error)) from error
+        except LaunchError as error:
+            exited = ContainerStartError(str(error), timed_out=False, tail=str(error))
+            raise self._start_failed(self._reason(exited)) from error
         except ContainerStartError as error:
-            reason = self._template.failure_reason(error)
-            raise self._start_failed(f"{reason} Last log lines: {error.tail}" if error.tail else reason) from error
+            raise self._start_failed(self._reason(error)) from error
         except Exception as error:
             raise self._start_failed(f"The local AWS could not start the container: {error!r}") from error
         with self._changed:
@@ -161,6 +163,11 @@ class ModelContainer:
             self._last_used = time.monotonic()
             self._changed.notify_all()
         return process
+
+    def _reason(self, error: ContainerStartError) -> str:
+        """SageMaker's message, and what the container logged last."""
+        reason = self._template.failure_reason(error)
+        return f"{reason} Last log lines: {error.tail}" if error.tail else reason
 
     def _start_failed(self, reason: str) -> ContainerFailed:
         """Wake the waiting callers and delay the next start."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
-__all__ = ["InvalidTeiSettings", "TeiRelease", "TeiSettings", "tei_release"]
+__all__ = ["InvalidTeiSettings", "TeiRelease", "TeiSettings", "hub_cache", "tei_release"]
 
 #: The releases whose protocols differ: 1.8 and older, 1.9 and newer.
 TeiRelease = Literal["1.8", "1.9"]
@@ -29,6 +29,17 @@ def tei_release(image: str) -> TeiRelease:
     """The protocol of an image, by its tag. An image without a version is taken for the newest release."""
     version = _VERSION.search(image.rpartition("/")[2])
     return "1.8" if version and (int(version[1]), int(version[2])) < (1, 9) else "1.9"
+
+
+def hub_cache(image: str, environment: Mapping[str, str]) -> str:
+    """The folder that a model is downloaded to.
+
+    The defaults are those of the Dockerfiles in ``huggingface/pytorch/tei/docker`` of awslabs/llm-hosting-container.
+    """
+    version = _VERSION.search(image.rpartition("/")[2])
+    release = (int(version[1]), int(version[2])) if version else (1, 9)
+    default = "/data" if release < (1, 6) else "/tmp" if release < (1, 7) else "/opt/ml/model"  # noqa: S108
+    return (environment.get("HUGGINGFACE_HUB_CACHE") or default).rstrip("/") or "/"
 
 
 @dataclass(frozen=True, slots=True)

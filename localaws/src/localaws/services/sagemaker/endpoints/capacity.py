@@ -1,5 +1,6 @@
 """UpdateEndpointWeightsAndCapacities: validation and execution of the changes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
 from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.instance_types import preferred_type
 from localaws.services.sagemaker.endpoints.variants import VariantStatus
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from localaws.services.sagemaker.endpoints.deployment import Deployment
     from localaws.services.sagemaker.endpoints.variants import Variant
 
-__all__ = ["CapacityChange", "VariantChange", "check_changes"]
+__all__ = ["CapacityChange", "VariantChange", "added_instances", "check_changes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,16 @@ def _check(change: VariantChange, variant: "Variant", *, scales_to_zero: bool) -
             f"than or equal to its MaxConcurrency {serverless['MaxConcurrency']}."
         )
     return None
+
+
+def added_instances(changes: Sequence[VariantChange], deployment: "Deployment") -> Counter[str]:
+    """Instances that the changes add, by instance type."""
+    added: Counter[str] = Counter()
+    for change in changes:
+        variant = deployment.find(change.variant)
+        if variant is not None and change.instances is not None and change.instances > variant.group.desired:
+            added[str(preferred_type(variant.spec.production_variant))] += change.instances - variant.group.desired
+    return added
 
 
 class CapacityChange:

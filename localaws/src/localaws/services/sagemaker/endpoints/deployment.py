@@ -3,12 +3,14 @@
 import random
 import shutil
 import uuid
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
 from localaws.core.timestamps import utc_now
 from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.instance_types import preferred_type
 from localaws.services.sagemaker.endpoints.variants import Variant
 
 if TYPE_CHECKING:
@@ -73,6 +75,15 @@ class Deployment:
         at_the_same_time([partial(start, variant) for variant in self.variants])
         if failures:
             raise failures[0]
+
+    @property
+    def instances(self) -> Counter[str]:
+        """Its desired instances, by instance type."""
+        instances: Counter[str] = Counter()
+        for variant in self.variants:
+            if variant.serverless is None:
+                instances[str(preferred_type(variant.spec.production_variant))] += variant.group.desired
+        return instances
 
     def find(self, name: str) -> Variant | None:
         """The variant of this name, or None."""

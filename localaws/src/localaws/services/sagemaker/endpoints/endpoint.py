@@ -1,6 +1,8 @@
 """An endpoint: its description and its life cycle."""
 
 import threading
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.sagemaker.models import FakeEndpoint
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from localaws.core.clock import SimulatedTime
     from localaws.services.sagemaker.endpoints.capacity import VariantChange
     from localaws.services.sagemaker.endpoints.deployment import Deployment
+    from localaws.services.sagemaker.endpoints.launch_faults import LaunchFault
     from localaws.services.sagemaker.endpoints.settings import EndpointSettings
 
 _IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
@@ -80,6 +83,7 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._rollout: Rollout | None = None
+        self._at_stop: dict[str, Any] = {}
 
     @property
     def in_progress(self) -> bool:
@@ -95,8 +99,26 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         """The deployment for one request; None if the endpoint cannot be invoked."""
         return self.traffic.route() if self.invocable else None
 
-    def run_creation(self) -> None:
-        """Start the endpoint: InService, or Failed with a reason. Blocks until then."""
+    @property
+    def instances(self) -> Counter[str]:
+        """Its instances by instance type, including those that are starting."""
+        if self.endpoint_status == "Creating":
+            return self.settings.instances
+        instances: Counter[str] = Counter()
+        for deployment in (self.traffic.current, self.traffic.pending):
+            if deployment is not None:
+                instances += deployment.instances
+        return instances
+
+    def run_creation(self, fault: "LaunchFault | None" = None) -> None:
+        """Start the endpoint: InService, or Failed with a reason. Blocks until then.
+
+        Args:
+            fault: Makes the launch fail.
+        """
+        if fault is not None:
+            self._fail(fault, "Failed")
+            return
         deployment = self._deploy(self.settings)
         self._rollout = self._new_rollout(deployment, DeploymentPolicy({}))
         self.traffic.prepare(deployment)
@@ -117,12 +139,19 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         self._begin("Updating")
         self.last_deployment_config = deployment_config
 
-    def run_update(self, settings: "EndpointSettings") -> None:
+    def run_update(self, settings: "EndpointSettings", fault: "LaunchFault | None" = None) -> None:
         """Start the new deployment, shift traffic to it and drain the old one. Blocks until then.
 
         As in SageMaker, the old deployment keeps all traffic if the new one does not pass its health check, or if an
         alarm fires.
+
+        Args:
+            settings: The new settings.
+            fault: Makes the launch of the new deployment fail.
         """
+        if fault is not None:
+            self._fail(fault, "InService")
+            return
         policy = DeploymentPolicy(self.last_deployment_config or {})
         deployment = self._deploy(settings, empty=policy.rolling is not None)
         self._rollout = self._new_rollout(deployment, policy)
@@ -155,13 +184,23 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
         change.apply_immediately(utc_now())
         return change
 
-    def run_capacity_change(self, change: CapacityChange) -> None:
-        """Scale to the instance counts, or roll back. Blocks until then."""
+    def run_capacity_change(self, change: CapacityChange, fault: "LaunchFault | None" = None) -> None:
+        """Scale to the instance counts, or roll back. Blocks until then.
+
+        Args:
+            change: The change.
+            fault: Makes the launch of its instances fail.
+        """
         reason = None
         try:
-            change.scale()
+            if fault is None:
+                change.scale()
+            else:
+                self._time.wait(fault.seconds, self._stopped)
+                reason = fault.reason
         except ContainerFailed as error:
             reason = str(error)
+        if reason is not None:
             self.endpoint_status = "RollingBack"
             change.roll_back()
         change.finish()
@@ -182,10 +221,40 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
 
     def stop(self) -> None:
         """Stop all containers without draining, in any state: the local AWS is stopping."""
+        # Operations in progress fail when their containers stop.
+        self._at_stop = self._kept()
         self._stopped.set()
         for deployment in (self.traffic.current, self.traffic.pending):
             if deployment is not None:
                 deployment.retire(0)
+
+    def resume(self, deploy: DeploymentFactory, drain_timeout: float, time: "SimulatedTime") -> None:
+        """Start the containers of an endpoint that another local AWS has stopped. Blocks until then.
+
+        A creation starts again; an update that had not finished is dropped.
+        """
+        self._deploy, self._drain_timeout, self._time = deploy, drain_timeout, time
+        self.traffic, self._rollout = Traffic(), None
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        if self.endpoint_status != "Failed":
+            self.run_creation()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept when the local AWS stops; see :meth:`resume`."""
+        lost = {"_deploy", "_drain_timeout", "_time", "traffic", "_rollout", "_lock", "_stopped", "_at_stop"}
+        kept = {name: value for name, value in vars(self).items() if name not in lost}
+        return {**kept, **self._at_stop}
+
+    def _kept(self) -> dict[str, Any]:
+        """The members that stopping changes: the state, and the capacities, which start from the configuration's."""
+        deployment = self.traffic.current
+        specs = self.settings.specs if deployment is None else tuple(each.current_spec for each in deployment.variants)
+        status = self.endpoint_status if self.endpoint_status in ("Creating", "Failed") else "InService"
+        return {
+            "endpoint_status": status,
+            "failure_reason": self.failure_reason,
+            "settings": replace(self.settings, specs=specs),
+        }
 
     def tick(self) -> None:
         """Maintain the variants' containers."""
@@ -248,6 +317,11 @@ class Endpoint(FakeEndpoint):  # type: ignore[misc]  # moto is untyped
                 raise EndpointFailedError
             self.endpoint_status = status
             self.last_modified_time = utc_now()
+
+    def _fail(self, fault: "LaunchFault", status: str) -> None:
+        """Stay in the current state for as long as the fault lasts, then settle with its reason."""
+        if not self._time.wait(fault.seconds, self._stopped):
+            self._settle(status, reason=fault.reason)
 
     def _settle(self, status: str, reason: str | None = None) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """An endpoint configuration, resolved to what a deployment needs."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -123,6 +124,17 @@ class EndpointSettings:
     def variants(self) -> "list[VariantId]":
         """Its variants of either kind."""
         return [*(spec.identity for spec in self.specs), *(pool.identity for pool in self.pools)]
+
+    @property
+    def instances(self) -> Counter[str]:
+        """Instances that it starts with, by instance type."""
+        instances: Counter[str] = Counter()
+        variants = [spec.production_variant for spec in self.specs]
+        variants += [pool.production_variant for pool in self.pools]
+        for variant in variants:
+            if instance_type := preferred_type(variant):
+                instances[instance_type] += int(variant["InitialInstanceCount"])
+        return instances
 
     @property
     def scales_to_zero(self) -> bool:

@@ -19,7 +19,11 @@ __all__ = ["autoscaled_variants_changed", "check_config", "retain_properties"]
 MEMORY_SIZES_MB = (1024, 2048, 3072, 4096, 5120, 6144)
 
 
-def check_config(request: "Mapping[str, Any]", models: "Mapping[str, ModelRecord]") -> str | None:
+#: Regions that reject a MinInstanceCount of 0 (stdapi-ai/stdapi.ai#43, measured on 2026-08-27; us-east-1 accepts it).
+_WITHOUT_SCALE_TO_ZERO = frozenset({"eu-west-3"})
+
+
+def check_config(request: "Mapping[str, Any]", models: "Mapping[str, ModelRecord]", region: str) -> str | None:
     """SageMaker's message if it rejects a CreateEndpointConfig request whose models exist, or None.
 
     The limits of serverless variants are those of the developer guide's "Feature exclusions" for Serverless Inference.
@@ -30,7 +34,11 @@ def check_config(request: "Mapping[str, Any]", models: "Mapping[str, ModelRecord
     if duplicates:
         return f'The variant name "{duplicates[0]}" was non-unique within the request.'
     for index, variant in enumerate(variants, start=1):
-        reason = _check_variant(variant, f"productionVariants.{index}.member") or _check_hosting(variant, request)
+        reason = (
+            _check_variant(variant, f"productionVariants.{index}.member")
+            or _check_hosting(variant, request)
+            or _check_scale_to_zero(variant, region)
+        )
         if reason is None and variant.get("ServerlessConfig"):
             reason = _check_serverless(variant, request, models[variant["ModelName"]])
         if reason is not None:
@@ -77,7 +85,7 @@ def _check_hosting(variant: "Mapping[str, Any]", request: "Mapping[str, Any]") -
     """Check that a variant is either for inference components, without a model, or has a model."""
     name, scaling = variant["VariantName"], variant.get("ManagedInstanceScaling") or {}
     if variant.get("ModelName"):
-        return "ManagedInstanceScaling is only supported for inference component endpoints" if scaling else None
+        return "ManagedInstanceScaling is only supported for inference component endpoints." if scaling else None
     if variant.get("ServerlessConfig"):
         return f"Serverless production variant {name} must have a ModelName."
     if any(other.get("ModelName") for other in request["ProductionVariants"]):
@@ -90,6 +98,13 @@ def _check_hosting(variant: "Mapping[str, Any]", request: "Mapping[str, Any]") -
             f"MinInstanceCount {low} of production variant {name} must be less than or equal to its "
             f"MaxInstanceCount {high}."
         )
+    return None
+
+
+def _check_scale_to_zero(variant: "Mapping[str, Any]", region: str) -> str | None:
+    scaling = variant.get("ManagedInstanceScaling") or {}
+    if region in _WITHOUT_SCALE_TO_ZERO and scaling.get("Status") == "ENABLED" and scaling.get("MinInstanceCount") == 0:
+        return "Min instance count needs to be greater than 0 for enabled managed instance scaling"
     return None
 
 

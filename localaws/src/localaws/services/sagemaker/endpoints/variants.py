@@ -1,6 +1,6 @@
 """A production variant: its specification, its status, and its containers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,6 +66,7 @@ class VariantSpec:
             start_timeout=timeout,
             failure_reason=lambda error: self._failure_reason(error, timeout),
             has_gpu=not self.serverless and has_gpu(str(preferred_type(self.production_variant))),
+            is_serverless=self.serverless is not None,
         )
 
     def _failure_reason(self, error: "ContainerStartError", timeout: float) -> str:
@@ -151,6 +152,16 @@ class Variant:
     def name(self) -> str:
         """The variant's name, unique in its endpoint."""
         return self.spec.identity.variant
+
+    @property
+    def current_spec(self) -> VariantSpec:
+        """The specification with the current weight and capacity."""
+        current = {**self.spec.production_variant, "InitialVariantWeight": self.weight}
+        if self.serverless:
+            current["ServerlessConfig"] = self.serverless
+        else:
+            current["InitialInstanceCount"] = self.group.desired
+        return replace(self.spec, production_variant=current)
 
     def described_settings(self) -> dict[str, Any]:
         """The settings of the endpoint configuration that DescribeEndpoint returns."""

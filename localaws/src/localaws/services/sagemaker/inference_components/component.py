@@ -71,6 +71,7 @@ class InferenceComponent:
         self._lock = threading.Lock()
         self._group: ContainerGroup | None = None
         self._deployed = self.creation_time
+        self._at_stop = self.status
 
     @property
     def name(self) -> str:
@@ -151,7 +152,28 @@ class InferenceComponent:
 
     def stop(self) -> None:
         """Stop the copies without draining, in any state: the local AWS is stopping."""
+        # A creation in progress fails when its containers stop.
+        self._at_stop = self.status
         self._launcher.stop("The local AWS is stopping.", drain=False)
+
+    def resume(self, launcher: "CopyFleetLauncher") -> None:
+        """Start the copies of a component that another local AWS has stopped. Blocks until then."""
+        self._launcher, self._group, self._lock = launcher, None, threading.Lock()
+        if self.status == "Creating":
+            self.run_creation()
+        elif self.status != "Failed":
+            try:
+                self._group = self._new_group(self.spec, self.desired)
+            except ContainerFailed as error:
+                self._settle("Failed", reason=str(error))
+            else:
+                self._settle("InService")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept when the local AWS stops; see :meth:`resume`."""
+        lost = ("_launcher", "_group", "_lock", "_at_stop")
+        kept = {name: value for name, value in vars(self).items() if name not in lost}
+        return {**kept, "status": self._at_stop}
 
     def tick(self) -> None:
         """Maintain the copies' containers."""

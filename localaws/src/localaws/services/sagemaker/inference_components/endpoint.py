@@ -1,5 +1,6 @@
 """Endpoints whose variants have no model and host inference components."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from localaws.services.sagemaker.endpoints.endpoint import Endpoint
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from localaws.core.clock import SimulatedTime
+    from localaws.services.sagemaker.endpoints.launch_faults import LaunchFault
     from localaws.services.sagemaker.endpoints.settings import EndpointSettings
 
 __all__ = ["ComponentEndpoint"]
@@ -46,12 +48,28 @@ class ComponentEndpoint(Endpoint):
         self.pools = {spec.identity.variant: InstancePool(spec) for spec in settings.pools}
         self._abandon_components = abandon_components
 
-    def run_creation(self) -> None:
-        """Enter InService: the instances are empty."""
-        self._settle("InService")
+    @property
+    def instances(self) -> Counter[str]:
+        """Its instances by instance type; none after a failed creation."""
+        instances: Counter[str] = Counter()
+        if self.endpoint_status == "Failed":
+            return instances
+        for pool in self.pools.values():
+            instances[pool.spec.instance_type] += pool.instance_count
+        return instances
 
-    def run_update(self, settings: "EndpointSettings") -> None:
+    def run_creation(self, fault: "LaunchFault | None" = None) -> None:
+        """Enter InService, with empty instances, or Failed after a fault."""
+        if fault is not None:
+            self._fail(fault, "Failed")
+        else:
+            self._settle("InService")
+
+    def run_update(self, settings: "EndpointSettings", fault: "LaunchFault | None" = None) -> None:
         """Apply another configuration; the components stay and are placed again if the instances change."""
+        if fault is not None:
+            self._fail(fault, "InService")
+            return
         try:
             for spec in settings.pools:
                 name = spec.identity.variant
@@ -71,9 +89,20 @@ class ComponentEndpoint(Endpoint):
         """Stop the copies on its instances. Blocks until then."""
         self._abandon_components()
 
+    def resume_empty(self, time: "SimulatedTime", abandon_components: "Callable[[], None]") -> None:
+        """Continue an endpoint that another local AWS has stopped; its components start their own copies."""
+        self._abandon_components = abandon_components
+        self.resume(_deploy_nothing, 0, time)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept when the local AWS stops; see :meth:`resume_empty`."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_abandon_components"}
+
     @property
     def production_variants(self) -> list[dict[str, Any]]:
         """The ProductionVariants of DescribeEndpoint."""
+        if self.endpoint_status in ("Creating", "Failed"):
+            return []
         return [_describe(pool) for pool in self.pools.values()]
 
 

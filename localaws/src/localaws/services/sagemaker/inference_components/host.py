@@ -135,6 +135,15 @@ class ComponentHost:
         component = self.find(account_id, region, name) if kind == "inference-component" else None
         return None if component is None else ComponentCopies(self, component)
 
+    def resume(self, components: "list[InferenceComponent]") -> None:
+        """Take over the components of another local AWS, and start their copies. Blocks until then."""
+        self._components = {_key(component): component for component in components}
+
+        def resume(component: InferenceComponent) -> None:
+            component.resume(CopyFleetLauncher(self._config, self._pids, self._state_dir))
+
+        at_the_same_time([partial(resume, component) for component in components])
+
     def stop(self) -> None:
         """Stop all copies without draining."""
         at_the_same_time([component.stop for component in self.all()])

@@ -81,9 +81,14 @@ class HuggingFaceProtocol:
         """multi-model-server's error body."""
         status = error.status if error.status in (413, 503) else 400
         document = {"code": status, "type": "InternalServerException", "message": error.message}
-        return Response((json.dumps(document, indent=2) + "\n").encode(), status=status)
+        text = json.dumps(document, indent=2)
+        for character in _ESCAPED:
+            text = text.replace(character, f"\\u{ord(character):04x}")
+        return Response((text + "\n").encode(), status=status)
 
 
+#: Characters that multi-model-server's JSON library, Gson, escapes.
+_ESCAPED = "<>&='"
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 #: Values of ``truncation`` in transformers, and whether a single text is then truncated.
 _TRUNCATIONS = {

@@ -1,0 +1,1 @@
+"""AWS Secrets Manager: moto's, with AWS's HTTP statuses."""
