@@ -4,9 +4,9 @@ data "aws_caller_identity" "current" {}
 data "aws_region" "current" {
   lifecycle {
     postcondition {
-      condition = var.aws_region == null || self.id == var.aws_region
+      condition = var.aws_region == null || split(".", self.endpoint)[1] == var.aws_region
       error_message = join(" ", [
-        "aws_region is ${coalesce(var.aws_region, "?")}, and the provider uses ${self.id}.",
+        "aws_region is ${coalesce(var.aws_region, "?")}, and the provider uses ${split(".", self.endpoint)[1]}.",
         "Set the environment variable AWS_REGION=${coalesce(var.aws_region, "?")}, or the region of the provider",
         "that calls this module.",
       ])

@@ -45,22 +45,22 @@ locals {
         ]
         Resource = [
           "arn:${local._partition}:budgets::${local._account}:budget/${local._named}",
-          "arn:${local._partition}:cloudformation:*:${local._account}:stack/${local._named}",
+          "arn:${local._partition}:cloudformation:*:${local._account}:stack/${local._stacks_named}",
           "arn:${local._partition}:cloudwatch:*:${local._account}:alarm:${local._named}",
           "arn:${local._partition}:cloudwatch:*:${local._account}:alarm:TargetTracking-*/${local._named}",
           "arn:${local._partition}:cloudwatch::${local._account}:dashboard/${local._named}",
           local._roles,
           "arn:${local._partition}:lambda:*:${local._account}:function:${local._pipeline_named}",
           "arn:${local._partition}:logs:*:${local._account}:log-group:/aws/*/${local._named}",
-          "arn:${local._partition}:rds:*:${local._account}:*:${local._named}",
+          "arn:${local._partition}:rds:*:${local._account}:*:${local._vectors_named}",
           "arn:${local._partition}:s3:::${local._pipeline_named}",
           aws_s3_bucket.state.arn,
           "${aws_s3_bucket.state.arn}/*",
-          "arn:${local._partition}:s3vectors:*:${local._account}:bucket/${local._named}",
+          "arn:${local._partition}:s3vectors:*:${local._account}:bucket/${local._vectors_named}",
           "arn:${local._partition}:sagemaker:*:${local._account}:*/${local._named}",
-          "arn:${local._partition}:secretsmanager:*:${local._account}:secret:${local._named}",
+          "arn:${local._partition}:secretsmanager:*:${local._account}:secret:${local._vectors_named}",
           "arn:${local._partition}:sns:*:${local._account}:${local._named}",
-          "arn:${local._partition}:sqs:*:${local._account}:${local._named}",
+          "arn:${local._partition}:sqs:*:${local._account}:${local._pipeline_named}",
         ]
       },
       {
@@ -170,6 +170,13 @@ locals {
         Condition = { StringNotEquals = { "iam:PassedToService" = local._passed_to } }
       },
       {
+        Sid       = "ScaleSageMakerOnly"
+        Effect    = "Deny"
+        Action    = [for kind in ["Action", "Policy", "Target"] : "application-autoscaling:*${kind}"]
+        Resource  = "*"
+        Condition = { StringNotEquals = { "application-autoscaling:service-namespace" = "sagemaker" } }
+      },
+      {
         # An alarm can stop machines and call functions with the permissions of CloudWatch.
         Sid       = "NotifyByAlarmsOnly"
         Effect    = "Deny"
@@ -203,9 +210,12 @@ locals {
             "s3:PutObject",
             "s3vectors:*Vectors",
             "s3vectors:CreateIndex",
+            "s3vectors:GetIndex",
             "s3vectors:GetVectorBucket",
             "s3vectors:ListTagsForResource",
             "s3vectors:TagResource",
+            "s3vectors:UpdateIndexMode",
+            "s3vectors:UpdateMetadataConfiguration",
             "sagemaker:InvokeEndpoint*",
             "sns:Publish",
           ])
@@ -223,7 +233,7 @@ locals {
   )
 
   _alarm_actions      = [for service in ["autoscaling", "sns"] : "arn:${local._partition}:${service}:*"]
-  _databases          = "arn:${local._partition}:rds:*:${local._account}:cluster:${local._named}"
+  _databases          = "arn:${local._partition}:rds:*:${local._account}:cluster:${local._vectors_named}"
   _database_secrets   = "arn:${local._partition}:secretsmanager:*:${local._account}:secret:rds!cluster-*"
   _functions_anywhere = "arn:${local._partition}:lambda:*:${local._account}:function:${local._pipeline_named}"
   _key_usage          = ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]

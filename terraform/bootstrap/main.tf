@@ -12,6 +12,7 @@ locals {
 
   # Patterns of the names of the resources that the deployed root creates.
   _named          = "${var.name}-*"
+  _stacks_named   = "${var.name}-*-stack/*"
   _pipeline_named = "${var.name}-pipeline-*"
   _vectors_named  = "${var.name}-vectors*"
 

@@ -5,6 +5,9 @@ locals {
   _lambda = "arn:${local._partition}:lambda:${local._region}:${local._account}"
   _rds    = "arn:${local._partition}:rds:${local._region}:${local._account}"
 
+  _secrets       = "arn:${local._partition}:secretsmanager:${local._region}:${local._account}:secret"
+  _reader_secret = "${local._secrets}:${local._vectors_named}-reader-*"
+
   _s3_vectors = "arn:${local._partition}:s3vectors:${local._region}:${local._account}"
 
   # Not all buckets of the project, because one contains the state.
@@ -88,6 +91,13 @@ locals {
           [for kind in ["cluster", "cluster-pg", "db", "subgrp"] : "${local._rds}:${kind}:${local._vectors_named}"],
           ["arn:${local._partition}:rds::${local._account}:global-cluster:*"],
         )
+      },
+      {
+        # Not its value.
+        Sid      = "ReadReaderSecret"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy"]
+        Resource = local._reader_secret
       },
       {
         Sid      = "ReadPipelineLogGroups"
@@ -215,8 +225,21 @@ locals {
         Sid       = "MakeDatabaseSecret"
         Effect    = "Allow"
         Action    = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]
-        Resource  = "arn:${local._partition}:secretsmanager:${local._region}:${local._account}:secret:rds!cluster-*"
+        Resource  = "${local._secrets}:rds!cluster-*"
         Condition = { "ForAllValues:StringLike" = { "aws:TagKeys" = "aws:*" } }
+      },
+      {
+        # An ingestion creates its value.
+        Sid    = "ManageReaderSecret"
+        Effect = "Allow"
+        Action = [
+          "secretsmanager:CreateSecret",
+          "secretsmanager:DeleteSecret",
+          "secretsmanager:TagResource",
+          "secretsmanager:UntagResource",
+          "secretsmanager:UpdateSecret",
+        ]
+        Resource = local._reader_secret
       },
       {
         Sid       = "MakeDatabasesRole"

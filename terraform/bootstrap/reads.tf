@@ -53,7 +53,7 @@ locals {
       Sid      = "ReadStack"
       Effect   = "Allow"
       Action   = ["cloudformation:DescribeStackEvents", "cloudformation:DescribeStacks", "cloudformation:GetTemplate"]
-      Resource = "arn:${local._partition}:cloudformation:${local._region}:${local._account}:stack/${local._named}"
+      Resource = "arn:${local._partition}:cloudformation:${local._region}:${local._account}:stack/${local._stacks_named}"
     },
     {
       Sid    = "ReadObservability"

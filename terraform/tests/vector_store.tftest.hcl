@@ -207,14 +207,26 @@ run "aurora" {
   }
   assert {
     condition = output.environment == tomap({
-      DATABASE_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked"
+      DATABASE_READER_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:alex-vectors-reader-mocked"
+      DATABASE_SECRET_ARN        = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked"
+      PGDATABASE                 = "embedstack"
+      PGHOST                     = "mocked.cluster-abc.us-east-1.rds.amazonaws.com"
+      PGPORT                     = "5432"
+      PGSSLMODE                  = "verify-full"
+      VECTOR_STORE               = "postgres"
+    })
+    error_message = "The library must find the database."
+  }
+  assert {
+    condition = output.reading_environment == tomap({
+      DATABASE_SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:alex-vectors-reader-mocked"
       PGDATABASE          = "embedstack"
       PGHOST              = "mocked.cluster-abc.us-east-1.rds.amazonaws.com"
       PGPORT              = "5432"
       PGSSLMODE           = "verify-full"
       VECTOR_STORE        = "postgres"
     })
-    error_message = "The library must find the database."
+    error_message = "Searches must use the user that may only read."
   }
   assert {
     condition = (
@@ -224,7 +236,7 @@ run "aurora" {
           Sid      = "ReadDatabaseSecret"
           Effect   = "Allow"
           Action   = "secretsmanager:GetSecretValue"
-          Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!cluster-mocked"
+          Resource = "arn:aws:secretsmanager:us-east-1:123456789012:secret:alex-vectors-reader-mocked"
         },
         {
           Sid      = "DecryptDatabaseSecret"
@@ -234,7 +246,21 @@ run "aurora" {
         },
       ])
     )
-    error_message = "The role may read only the database's secret."
+    error_message = "The role of searches may read the reader's secret, and not that of the database's owner."
+  }
+  assert {
+    condition = (
+      [
+        for statement in output.writing_statements :
+        "${statement.Sid} ${join(",", flatten([statement.Action]))} ${basename(replace(statement.Resource, ":", "/"))}"
+      ] ==
+      [
+        "ReadDatabaseSecret secretsmanager:GetSecretValue rds!cluster-mocked",
+        "MakeReader secretsmanager:GetSecretValue,secretsmanager:PutSecretValue alex-vectors-reader-mocked",
+        "UseKeyOfDatabaseSecrets kms:Decrypt,kms:GenerateDataKey mocked",
+      ]
+    )
+    error_message = "The role of ingestion must be able to create the reader's password."
   }
 }
 

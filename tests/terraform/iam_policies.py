@@ -34,6 +34,7 @@ STARS = {
     "ChangeBoundedRolesOnly": "a denial, whatever the role",
     "KeepTheBoundary": "a denial of everything",
     "NotifyByAlarmsOnly": "a denial, whatever the alarm",
+    "ScaleSageMakerOnly": "a denial, whatever the target",
     "PassRolesToTheseServicesOnly": "a denial, whatever the role",
     "UseQueueReaders": "a mapping has a generated id; its function identifies it",
     "ManageByIam": "in a key's policy the star is the key",

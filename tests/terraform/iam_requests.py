@@ -120,6 +120,16 @@ ESCAPES: dict[str, Request] = {
     "another's layer": ("lambda:PublishLayerVersion", _arn("lambda", "layer:deploy"), {}),
     # Stacks and other ways to create resources
     "another's stack, under its own role": ("cloudformation:UpdateStack", _STACK, {}),
+    "a namesake's stack, under its own role": (
+        "cloudformation:UpdateStack",
+        _arn("cloudformation", "stack/alex-platform/1"),
+        {},
+    ),
+    "another service's scaling": (
+        "application-autoscaling:RegisterScalableTarget",
+        _arn("application-autoscaling", "scalable-target/1"),
+        {"application-autoscaling:service-namespace": "ecs"},
+    ),
     "a change set of another's stack": ("cloudformation:ExecuteChangeSet", _STACK, {}),
     "a change set of its stack": (
         "cloudformation:ExecuteChangeSet",
@@ -146,6 +156,8 @@ ESCAPES: dict[str, Request] = {
     "a grant of another's key": ("kms:CreateGrant", _KEY, {"kms:GrantIsForAWSResource": "true"}),
     "an alias of another's key": ("kms:CreateAlias", _KEY, {}),
     "others' secrets": ("secretsmanager:GetSecretValue", _OTHERS_SECRET, {}),
+    "a namesake's secret": ("secretsmanager:GetSecretValue", _arn("secretsmanager", "secret:alex-payments-AbCdEf"), {}),
+    "a namesake's database": ("rds:ModifyDBCluster", _arn("rds", "cluster:alex-payments"), {}),
     "the tags of others' secrets": ("secretsmanager:TagResource", _OTHERS_SECRET, {"aws:TagKeys": "Project"}),
     "the master user of another's database": ("secretsmanager:GetSecretValue", _MASTER_SECRET, of_cluster("payments")),
     "the tags of another's master user": ("secretsmanager:TagResource", _MASTER_SECRET, {"aws:TagKeys": "Project"}),
@@ -192,6 +204,11 @@ NEEDED: dict[str, Request] = {
         "secretsmanager:TagResource",
         _MASTER_SECRET,
         {"aws:TagKeys": "aws:rds:primaryDBClusterArn"},
+    ),
+    "the secret of a database's reader": (
+        "secretsmanager:CreateSecret",
+        _arn("secretsmanager", "secret:alex-vectors-reader-AbCdEf"),
+        {},
     ),
     "the state": ("s3:PutObject", f"{_STATE}/alex/terraform.tfstate", {}),
     "the lock": ("s3:DeleteObject", f"{_STATE}/alex/terraform.tfstate.tflock", {}),

@@ -426,8 +426,9 @@ _KMS_RULES = (
 _SECRETS_MANAGER_RULES = (
     _Rule(
         ConfigurationError,
-        "The secret that DATABASE_SECRET_ARN names cannot be read ({code}). Check that it exists, and that this role "
-        "may call secretsmanager:GetSecretValue on it and use its key.",
+        "The database's secret cannot be used ({code}). Check that the secret of DATABASE_SECRET_ARN exists, and that "
+        "this role may call secretsmanager:GetSecretValue on it and use its key. To create a reader, it needs "
+        "secretsmanager:PutSecretValue on the secret of DATABASE_READER_SECRET_ARN, too.",
         codes=_ACCESS_DENIED
         | _NOT_FOUND
         | {"DecryptionFailure", "InvalidParameterException", "InvalidRequestException"},

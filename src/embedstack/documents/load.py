@@ -14,6 +14,7 @@ from embedstack.factory import load_embedder
 from embedstack.models.local_files import download_tokenizer, find_model_folder
 from embedstack.settings.settings import Settings, change_settings, load_settings
 from embedstack.stores import load_store
+from embedstack.stores.reader_secret import provide_reader
 
 if TYPE_CHECKING:
     import boto3
@@ -71,6 +72,8 @@ def load_ingestion(
         language = _collection_language(store, name, settings.collection_language)
         info = collection_info(name, embedder, chunker, late=late, language=language)
         collection = store.open(info)
+        if settings.database_reader_secret_arn is not None:
+            _provide_reader(store, settings.database_reader_secret_arn, settings, session)
         if optimize:
             # Every time, since the process that created the collection may have been killed before it built indexes.
             collection.optimize(only_missing=True)
@@ -78,6 +81,13 @@ def load_ingestion(
     except BaseException:
         close()
         raise
+
+
+def _provide_reader(store: "VectorStore", arn: str, settings: Settings, session: "boto3.Session | None") -> None:
+    from embedstack.stores.pgvector import PgVectorStore  # noqa: PLC0415 - an extra
+
+    if isinstance(store, PgVectorStore):
+        provide_reader(store, arn, settings, session=session)
 
 
 def _collection_language(store: "VectorStore", name: str, configured: str | None) -> str | None:

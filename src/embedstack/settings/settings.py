@@ -141,6 +141,7 @@ class Settings(_BaseSettings):
         database_url: Address of a Postgres server; None starts one on this machine.
         embedstack_postgres_dir: Folder of that server.
         database_secret_arn: Secret in Secrets Manager that describes a Postgres server, instead of its address.
+        database_reader_secret_arn: Secret of the database user that may only read; an ingestion creates the user.
         vector_bucket: Vector bucket of S3 Vectors.
         embedstack_collection: Collection of the documents.
         collection_language: Language of a new collection's texts for keyword search, as an ISO 639-1 code; None for
@@ -213,6 +214,7 @@ class Settings(_BaseSettings):
     database_url: SecretStr | None = None
     embedstack_postgres_dir: Path = Path(".local/postgres")
     database_secret_arn: str | None = None
+    database_reader_secret_arn: str | None = None
     vector_bucket: str | None = None
     embedstack_collection: str = "documents"
     collection_language: str | None = "en"

@@ -5,10 +5,11 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from embedstack.errors import ConfigurationError
+from embedstack.errors import CollectionNotFound, ConfigurationError
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.exceptions import ClientError
 
     from embedstack.settings.settings import Settings
 
@@ -30,6 +31,7 @@ def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Sess
         session: A custom boto3 session.
 
     Raises:
+        CollectionNotFound: The secret is a reader's and has no value: nothing was ingested yet.
         ConfigurationError: The secret does not exist, may not be read, or has another format.
         StoreUnavailable: Secrets Manager does not respond.
     """
@@ -42,8 +44,19 @@ def read_database_secret(arn: str, settings: "Settings", *, session: "boto3.Sess
     try:
         secret = client.call(lambda service: service.get_secret_value(SecretId=arn))
     except (BotoCoreError, ClientError) as error:
+        if isinstance(error, ClientError) and _has_no_value(error):
+            raise CollectionNotFound(
+                "The secret of DATABASE_SECRET_ARN has no value yet. Ingest a document: this creates the database's "
+                "reader and its password."
+            ) from error
         raise client.translate(error) from error
     return _address(secret.get("SecretString", ""))
+
+
+def _has_no_value(error: "ClientError") -> bool:
+    # Both a missing secret and one without a value are not found.
+    details = error.response["Error"]
+    return details["Code"] == "ResourceNotFoundException" and "AWSCURRENT" in details.get("Message", "")
 
 
 def _address(secret: str) -> str:

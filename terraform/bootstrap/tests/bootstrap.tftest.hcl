@@ -264,6 +264,7 @@ run "permissions_of_the_roles" {
       [
         "ChangeBoundedRolesOnly",
         "PassRolesToTheseServicesOnly",
+        "ScaleSageMakerOnly",
         "NotifyByAlarmsOnly",
         "LeaveTheStateBucketAlone",
         "KeepTheBoundary",

@@ -86,13 +86,12 @@ locals {
       for mode in [lookup(var.vector_store.environment, "PGSSLMODE", "")] :
       "PGSSLROOTCERT" => "/var/task/rds-ca.pem" if startswith(mode, "verify-")
     },
-    var.vector_store.environment,
   )
 
   _functions = {
     ingest = {
       description = "Documents of ${local.bucket_name} into the collection ${var.collection}"
-      environment = merge(local._environment, {
+      environment = merge(local._environment, var.vector_store.environment, {
         EMBEDDING_CONCURRENCY   = tostring(var.ingest.requests_per_function)
         EMBEDSTACK_DLQ_URL      = aws_sqs_queue.dead_letters.url
         EMBEDSTACK_QUEUE_URL    = aws_sqs_queue.ingest.url
@@ -105,6 +104,7 @@ locals {
       description = "Searches in the collection ${var.collection}"
       environment = merge(
         local._environment,
+        coalesce(var.vector_store.reading_environment, var.vector_store.environment),
         local._reranker_environment,
         { POWERTOOLS_SERVICE_NAME = local._function_names["search"] },
       )

@@ -266,6 +266,8 @@ variable "vector_store" {
     environment = map(string)
     # aurora or s3_vectors.
     kind = string
+    # The same for searches; defaults to environment.
+    reading_environment = optional(map(string))
     # IAM statements for searches.
     reading_statements = any
     # Ids of the database's security groups.

@@ -9,6 +9,9 @@ module "instance_types" {
 }
 
 locals {
+  # Provider 5.100 has no attribute region, and newer ones deprecate id and name.
+  _region = split(".", data.aws_region.current.endpoint)[1]
+
   _types = module.instance_types.types
   # In the order in which SageMaker tries them.
   _instance_types = compact(concat([var.scale_to_zero.instance_type], coalesce(var.scale_to_zero.instance_types, [])))
@@ -183,10 +186,10 @@ resource "aws_cloudformation_stack" "embeddings" {
     }
     precondition {
       condition = (
-        var.scale_to_zero.min > 0 || !contains(local._regions_without_zero, data.aws_region.current.id)
+        var.scale_to_zero.min > 0 || !contains(local._regions_without_zero, local._region)
       )
       error_message = join(" ", [
-        "${var.name}: SageMaker does not scale to zero instances in ${data.aws_region.current.id}.",
+        "${var.name}: SageMaker does not scale to zero instances in ${local._region}.",
         "Set scale_to_zero.min = 1, use serverless, or deploy in another region, such as eu-west-1.",
       ])
     }

@@ -3,6 +3,7 @@
 
 locals {
   _has_aurora  = var.aurora != null
+  _has_key     = try(var.aurora.kms_key_arn != null, false)
   _makes_group = try(length(var.aurora.vpc.security_group_ids) == 0, false)
   _port        = 5432
 
@@ -13,36 +14,86 @@ locals {
     local._makes_group ? aws_security_group.vectors[*].id : var.aurora.vpc.security_group_ids
   )
 
+  _reader_arn = one(aws_secretsmanager_secret.reader[*].arn)
+
   # The secret that RDS manages contains only user and password. libpq reads the rest from its own variables.
   _aurora_environment = !local._has_aurora ? null : {
-    DATABASE_SECRET_ARN = local._secret_arn
-    PGDATABASE          = var.aurora.database
-    PGHOST              = one(aws_rds_cluster.vectors[*].endpoint)
-    PGPORT              = tostring(local._port)
+    DATABASE_READER_SECRET_ARN = local._reader_arn
+    DATABASE_SECRET_ARN        = local._secret_arn
+    PGDATABASE                 = var.aurora.database
+    PGHOST                     = one(aws_rds_cluster.vectors[*].endpoint)
+    PGPORT                     = tostring(local._port)
     # "require" encrypts the connection without verifying the server.
     PGSSLMODE    = var.aurora.verify_server ? "verify-full" : "require"
     VECTOR_STORE = "postgres"
   }
 
-  # In the database, readers and writers are one user, which also creates the tables.
-  _aurora_statements = [
-    for statement in [
-      {
-        Sid      = "ReadDatabaseSecret"
-        Effect   = "Allow"
-        Action   = "secretsmanager:GetSecretValue"
-        Resource = local._secret_arn
-        needed   = local._has_aurora
-      },
-      {
-        Sid      = "DecryptDatabaseSecret"
-        Effect   = "Allow"
-        Action   = "kms:Decrypt"
-        Resource = try(var.aurora.kms_key_arn, null)
-        needed   = try(var.aurora.kms_key_arn != null, false)
-      },
-    ] : { for key, value in statement : key => value if key != "needed" } if statement.needed
-  ]
+  _aurora_reading_environment = !local._has_aurora ? null : {
+    for name, value in local._aurora_environment :
+    name => name == "DATABASE_SECRET_ARN" ? local._reader_arn : value
+    if name != "DATABASE_READER_SECRET_ARN"
+  }
+
+  # Readers have a database user of their own, which may only read. Writers create it and its password.
+  _aurora_statements = {
+    for access, statements in {
+      reading = [
+        {
+          Sid      = "ReadDatabaseSecret"
+          Effect   = "Allow"
+          Action   = "secretsmanager:GetSecretValue"
+          Resource = local._reader_arn
+          needed   = local._has_aurora
+        },
+        {
+          Sid      = "DecryptDatabaseSecret"
+          Effect   = "Allow"
+          Action   = "kms:Decrypt"
+          Resource = try(var.aurora.kms_key_arn, null)
+          needed   = local._has_key
+        },
+      ]
+      writing = [
+        {
+          Sid      = "ReadDatabaseSecret"
+          Effect   = "Allow"
+          Action   = "secretsmanager:GetSecretValue"
+          Resource = local._secret_arn
+          needed   = local._has_aurora
+        },
+        {
+          Sid      = "MakeReader"
+          Effect   = "Allow"
+          Action   = ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+          Resource = local._reader_arn
+          needed   = local._has_aurora
+        },
+        {
+          Sid      = "UseKeyOfDatabaseSecrets"
+          Effect   = "Allow"
+          Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+          Resource = try(var.aurora.kms_key_arn, null)
+          needed   = local._has_key
+        },
+      ]
+      } : access => [
+      for statement in statements : { for key, value in statement : key => value if key != "needed" }
+      if statement.needed
+    ]
+  }
+}
+
+# Without a value: the first ingestion creates the password, so that no state contains it.
+resource "aws_secretsmanager_secret" "reader" {
+  #checkov:skip=CKV_AWS_149:Secrets Manager encrypts with the account's key or aurora.kms_key_arn
+  #checkov:skip=CKV2_AWS_57:The user may only read; README.md describes the rotation
+  count = local._has_aurora ? 1 : 0
+
+  name                    = "${var.name}-reader"
+  description             = "Database user of ${var.name} that may only read"
+  kms_key_id              = var.aurora.kms_key_arn
+  recovery_window_in_days = var.aurora.deletion_protection ? 7 : 0
+  tags                    = var.tags
 }
 
 data "aws_subnet" "first" {

@@ -11,9 +11,10 @@ locals {
   _region = split(".", data.aws_region.current.endpoint)[1]
 
   # Settings for the library. The statements below are the permissions that its callers need.
-  environment = var.s3_vectors == null ? local._aurora_environment : local._bucket_environment
+  environment         = var.s3_vectors == null ? local._aurora_environment : local._bucket_environment
+  reading_environment = var.s3_vectors == null ? local._aurora_reading_environment : local._bucket_environment
 
   # Lists that are empty if they do not apply, because a conditional requires values of one type.
-  reading_statements = concat(local._bucket_reading, local._aurora_statements)
-  writing_statements = concat(local._bucket_reading, local._bucket_writing, local._aurora_statements)
+  reading_statements = concat(local._bucket_reading, local._aurora_statements.reading)
+  writing_statements = concat(local._bucket_reading, local._bucket_writing, local._aurora_statements.writing)
 }

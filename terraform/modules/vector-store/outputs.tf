@@ -22,6 +22,17 @@ output "kind" {
   value       = local._has_aurora ? "aurora" : "s3_vectors"
 }
 
+output "reading_environment" {
+  description = "The same for an application that only searches, whose database user may only read."
+  value       = local.reading_environment
+
+  depends_on = [
+    aws_cloudformation_stack.vectors,
+    aws_rds_cluster_instance.vectors,
+    aws_vpc_security_group_ingress_rule.clients,
+  ]
+}
+
 output "reading_statements" {
   description = "IAM statements for searches."
   value       = local.reading_statements
@@ -33,6 +44,6 @@ output "security_group_ids" {
 }
 
 output "writing_statements" {
-  description = "IAM statements for ingestion, which include those for searches."
+  description = "IAM statements for ingestion."
   value       = local.writing_statements
 }

@@ -146,3 +146,9 @@ mock_resource "aws_security_group" {
     id  = "sg-0123456789abcdef0"
   }
 }
+
+mock_resource "aws_secretsmanager_secret" {
+  defaults = {
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:alex-vectors-reader-mocked"
+  }
+}

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+import boto3
 import psycopg
 import pytest
 
 from default_network import default_subnets
 from embedstack.settings.settings import load_settings
 from embedstack.stores.database_secret import read_database_secret
+from embedstack.stores.reader_secret import READER
 from tests.integration.conftest import running_stack
 from tests.integration.pipeline.deployment import Running, deployed
 from tests.integration.pipeline.faults import ingest_under_faults
@@ -47,3 +49,15 @@ def test_documents_are_stored_once_or_in_dlq_on_aurora(aurora):
     first, *others = aurora.pipeline.search(text[:500], filter={"source": source}, k=50)
     assert (first["source"], first["position"], first["text"]) == (source, 0, text)
     assert len(others) == len(ingested.expected[source]) - 1
+    assert owner_of_searches(aurora) == READER
+
+
+def owner_of_searches(running):
+    """The database user of the search function, by the secret in its environment."""
+    client = boto3.client("lambda", endpoint_url=running.stack.running.url)
+    (name,) = (function["FunctionName"] for function in client.list_functions()["Functions"]
+               if function["FunctionName"].endswith("-search"))  # fmt: skip
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    assert "DATABASE_READER_SECRET_ARN" not in variables
+    address = read_database_secret(variables["DATABASE_SECRET_ARN"], running.pipeline.settings)
+    return psycopg.conninfo.conninfo_to_dict(address)["user"]

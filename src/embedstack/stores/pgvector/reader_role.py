@@ -4,7 +4,26 @@ from psycopg import sql
 
 from embedstack.stores.pgvector.database import Connection
 
-__all__ = ["grant_reader"]
+__all__ = ["grant_reader", "has_reader"]
+
+# Advisory lock of a process that grants: Postgres fails if two change the same privileges.
+_LOCK = (0x656D62, 0x726472)
+
+
+def has_reader(connection: Connection, schema: str, role: str) -> bool:
+    """Whether a role exists and may read the tables of a schema.
+
+    Args:
+        connection: A connection.
+        schema: The schema of the tables.
+        role: The role's name.
+    """
+    row = connection.execute(
+        "SELECT has_schema_privilege(rolname, nspname, 'USAGE') FROM pg_roles, pg_namespace "
+        "WHERE rolname = %s AND nspname = %s",
+        (role, schema),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def grant_reader(connection: Connection, schema: str, role: str, password: str | None) -> None:
@@ -16,8 +35,9 @@ def grant_reader(connection: Connection, schema: str, role: str, password: str |
         role: The role's name.
         password: Its password; None leaves it as it is.
     """
+    connection.execute("SELECT pg_advisory_xact_lock(%s::int, %s::int)", _LOCK)
     name, namespace = sql.Identifier(role), sql.Identifier(schema)
-    if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
     if password is not None:
         # Encrypted here: the server may log its statements.

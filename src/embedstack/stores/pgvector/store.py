@@ -7,19 +7,19 @@ from psycopg import sql
 from psycopg.rows import scalar_row
 
 from embedstack.errors import CollectionNotFound, ConfigurationError
-from embedstack.stores.base import Collection, require_complete, require_own_collection
+from embedstack.stores.base import Collection, VectorStore, require_complete, require_own_collection
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.pgvector.collection import PgVectorCollection
 from embedstack.stores.pgvector.database import Connection, Database
 from embedstack.stores.pgvector.generations import Generation, State, find_generation, insert_generation
-from embedstack.stores.pgvector.reader_role import grant_reader
+from embedstack.stores.pgvector.reader_role import grant_reader, has_reader
 
 __all__ = ["PgVectorStore"]
 
 _MAX_DIMENSIONS = 4000
 
 
-class PgVectorStore:
+class PgVectorStore(VectorStore):
     """A :class:`~embedstack.stores.base.VectorStore` on Postgres with pgvector.
 
     Reading needs a role that may SELECT; see :meth:`grant_reader`. The schema is created or migrated by the first call
@@ -191,6 +191,14 @@ class PgVectorStore:
         """
         self.migrate()
         self._database.run(lambda connection: grant_reader(connection, self._schema, role, password))
+
+    def has_reader(self, role: str) -> bool:
+        """Whether a role exists and may read the collections; see :meth:`grant_reader`.
+
+        Args:
+            role: The role's name.
+        """
+        return self._database.run(lambda connection: has_reader(connection, self._schema, role))
 
     def close(self) -> None:
         """Close the connections."""

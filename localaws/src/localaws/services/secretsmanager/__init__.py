@@ -1,1 +1,1 @@
-"""AWS Secrets Manager: moto's, with AWS's HTTP statuses."""
+"""AWS Secrets Manager: moto's, with AWS's HTTP statuses and members."""
