@@ -21,7 +21,7 @@ from tests.support.localaws.stacks import Stacks
 from tests.support.tiny_bert import HIDDEN
 
 CONFIG = LocalAwsConfig(port=0, stop_grace=5, drain_timeout=1)
-VECTOR = {"key": "a", "data": {"float32": [0.0, 1.0, 2.0]}, "metadata": {"language": "en"}}
+VECTOR = {"key": "a", "data": {"float32": [0.0, 1.0, 2.0]}, "metadata": {"title": "valves and pumps"}}
 COUNTER = """
     import boto3
 
@@ -72,7 +72,12 @@ def _create(aws: Aws) -> dict[str, Any]:
     vectors = aws.client("s3vectors")
     vectors.create_vector_bucket(vectorBucketName="kept")
     vectors.create_index(
-        vectorBucketName="kept", indexName="index", dataType="float32", dimension=3, distanceMetric="cosine"
+        vectorBucketName="kept",
+        indexName="index",
+        dataType="float32",
+        dimension=3,
+        distanceMetric="cosine",
+        metadataConfiguration={"textSearchConfigurations": [{"metadataKey": "title", "language": "en"}]},
     )
     vectors.put_vectors(vectorBucketName="kept", indexName="index", vectors=[VECTOR])
     kms = aws.client("kms")
@@ -158,6 +163,10 @@ def test_objects_vectors_and_keys_are_there_again(resumed: Aws, created: dict[st
         vectorBucketName="kept", indexName="index", keys=["a"], returnData=True, returnMetadata=True
     )
     assert found["vectors"] == [VECTOR]
+    texts = [{"metadataKey": "title", "text": "pump"}]
+    query = resumed.client("s3vectors").query_vectors
+    matches = query(vectorBucketName="kept", indexName="index", queryTexts=texts, topK=1)["vectors"]
+    assert [match["key"] for match in matches] == ["a"]
     assert resumed.client("kms").decrypt(CiphertextBlob=created["ciphertext"])["Plaintext"] == b"secret"
     assert Stacks(resumed).describe("kept")["StackStatus"] == "CREATE_COMPLETE"
 
