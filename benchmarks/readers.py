@@ -37,7 +37,9 @@ from typing import TextIO, cast
 
 import click
 
-from embedstack.documents import Document, read_document
+from embedstack.documents import Document, ReadLimits, read_document
+from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.encodings import decode
 from embedstack.errors import DocumentRefused
 
 # Packages of the Python Package Index whose source distribution holds files of these formats.
@@ -48,13 +50,24 @@ _PYTHON_PACKAGES = (
     "oletools==0.60.2", "pandas==3.1.1", "pikepdf==10.18.0", "pydocx==0.9.10", "pypdf==7.1.1", "python-docx==1.2.0",
     "reportlab==5.1.0", "tablib==3.10.0", "trafilatura==1.6.0", "unoconv==0.9.0", "visidata==3.4", "weasyprint==70.0",
 )  # fmt: skip
+# Packages with Office and OpenDocument files, and notebooks.
+_OFFICE_PACKAGES = (
+    "ezodf==0.3.2", "jupytext==1.19.6", "nbclient==0.11.0", "nbconvert==7.17.2", "nbformat==5.11.1", "odfpy==1.4.1",
+    "papermill==2.7.0", "pyexcel==0.7.6", "pyexcel-xlsx==0.6.1", "python-calamine==0.9.1", "python-pptx==1.0.2",
+    "relatorio==1.0.0", "xlsx2csv==0.8.6",
+)  # fmt: skip
 # Manuals in several languages and scripts.
 _DEBIAN_PACKAGES = (
-    "debian-faq-de", "debian-faq-ja", "debian-faq-ko", "debian-faq-ru", "debian-faq-zh-cn", "debian-policy-ja",
+    "debian-faq-de", "debian-faq-ja", "debian-faq-ko", "debian-faq-ru", "debian-faq-zh-cn", "debian-policy",
+    "debian-policy-ja",
     "debian-refcard", "developers-reference", "developers-reference-fr", "developers-reference-ja",
     "developers-reference-ru", "harden-doc", "maint-guide-ja", "maint-guide-vi", "maint-guide-zh-cn", "r-doc-pdf",
     "siscone-doc-pdf", "why3-doc-pdf",
 )  # fmt: skip
+# Its tests are files of many encodings, in folders that are named after the encoding.
+_ENCODINGS_PACKAGE = "chardet==4.0.0"
+_ENCODINGS = {"IBM855": "cp855", "TIS-620": "cp874", "GB2312": "gb18030", "SHIFT_JIS": "cp932", "EUC-KR": "cp949"}
+_NO_PYTHON_ENCODING = "EUC-TW"
 _PEER_PACKAGE = "markitdown[all]==0.1.9"
 
 #: Formats by suffix, with the peers that read them. A format of prose has to keep nearly every word.
@@ -67,10 +80,25 @@ FORMATS: dict[str, tuple[str, ...]] = {
     ".csv": ("pandoc", "markitdown"),
     ".tsv": ("markitdown",),
     ".jsonl": ("markitdown",),
+    ".odt": ("pandoc",),
+    ".rtf": ("pandoc",),
+    ".epub": ("pandoc", "markitdown"),
+    ".ipynb": ("pandoc", "markitdown"),
+    ".xlsx": ("markitdown",),
+    ".pptx": ("markitdown",),
 }
 # Further suffixes of a format, and those that pandoc calls differently.
 _SUFFIXES = {".htm": ".html", ".xhtml": ".html", ".markdown": ".md", ".ndjson": ".jsonl"}
-_PANDOC = {".md": "gfm", ".docx": "docx", ".html": "html", ".csv": "csv"}
+_PANDOC = {
+    ".md": "gfm", ".docx": "docx", ".html": "html", ".csv": "csv", ".odt": "odt", ".rtf": "rtf", ".epub": "epub",
+    ".ipynb": "ipynb",
+}  # fmt: skip
+# What markitdown adds to spreadsheets and presentations: names for columns without one, marks of empty cells, times of
+# dates, numbers of slides, and its own headings.
+_ADDED = {
+    ".xlsx": re.compile(r"Unnamed: \d+|NaN| 00:00:00|(?<=\d)\.0\b"),
+    ".pptx": re.compile(r"<!--.*?-->|!\[.*?\]\(.*?\)|^### (?:Notes|Chart):?|^\| Category|(?<=\d)\.0\b", re.MULTILINE),
+}
 
 # Files of a package, fewer of formats that most packages have.
 _MAX_OF_PACKAGE = 15
@@ -85,6 +113,7 @@ _SKIPPED = re.compile(r"licen[cs]e|copying|requirements|sources\.txt|egg-info|to
 _DAMAGE = 0xE9
 _PLACES = (0.2, 0.5, 0.8)
 _LOW = 0.9
+_ENCODED_SHARE = 0.97
 _CJK = "\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
 
@@ -123,15 +152,13 @@ class Result:
     def foreign_words(self) -> int:
         """Words with non-ASCII letters that no peer finds, and U+FFFD, which may be mojibake."""
         theirs = {word for text in self.peers.values() for word in words(text or "")}
-        ours = words(self.text or "")
-        return sum(count for word, count in ours.items() if not word.isascii() and word not in theirs) if theirs else 0
+        return sum(count for word, count in _non_ascii(self.text or "").items() if word not in theirs) if theirs else 0
 
 
 @cache
 def words(text: str) -> Counter[str]:
-    """Words of a text, without case, ligatures and combining marks; each CJK character is one."""
-    text = unicodedata.normalize("NFKD", text.replace("\xad", "")).casefold()
-    return Counter(_WORD.findall("".join(character for character in text if not unicodedata.combining(character))))
+    """Words of a text, without case and ligatures; each CJK character is one."""
+    return Counter(_WORD.findall(unicodedata.normalize("NFKC", text.replace("\xad", "")).casefold()))
 
 
 def _share(reference: Counter[str], ours: Counter[str]) -> float | None:
@@ -177,9 +204,16 @@ def _is_wanted(name: str) -> bool:
 
 
 def _python_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for name, archive in _download(folder, _PYTHON_PACKAGES + _OFFICE_PACKAGES):
+        for member, content in _members(archive):
+            yield f"{name}/{member.partition('/')[2]}", content
+
+
+def _download(folder: Path, packages: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    """Names and source distributions of packages."""
     folder.mkdir(parents=True, exist_ok=True)
     names = folder / "packages.in"
-    names.write_text("\n".join(_PYTHON_PACKAGES))
+    names.write_text("\n".join(packages))
     lock = subprocess.run(
         ["uv", "pip", "compile", "--quiet", "--no-deps", "--format", "pylock.toml", names],
         check=True, capture_output=True, text=True,
@@ -190,20 +224,19 @@ def _python_files(folder: Path) -> Iterator[tuple[str, bytes]]:
             content = response.read()
         if hashlib.sha256(content).hexdigest() != source["hashes"]["sha256"]:
             raise click.ClickException(f"{package['name']} was damaged on its way. Run this again.")
-        for name, member in _members(content):
-            yield f"{package['name']}/{name.partition('/')[2]}", member
+        yield package["name"], content
 
 
-def _members(archive: bytes) -> Iterator[tuple[str, bytes]]:
+def _members(archive: bytes, is_wanted: Callable[[str], bool] = _is_wanted) -> Iterator[tuple[str, bytes]]:
     if archive.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(archive)) as package:
             for entry in package.infolist():
-                if _is_wanted(entry.filename) and entry.file_size <= _MAX_BYTES:
+                if is_wanted(entry.filename) and entry.file_size <= _MAX_BYTES:
                     yield entry.filename, package.read(entry)
         return
     with tarfile.open(fileobj=io.BytesIO(archive)) as package:
         for member in package:
-            if member.isfile() and _is_wanted(member.name) and member.size <= _MAX_BYTES:
+            if member.isfile() and is_wanted(member.name) and member.size <= _MAX_BYTES:
                 file = package.extractfile(member)
                 if file:
                     yield member.name, file.read()
@@ -308,7 +341,8 @@ class _Peers:
             cached.parent.mkdir(parents=True, exist_ok=True)
             cached.write_text(json.dumps(self._reader(peer)(path)))
         text: str | None = json.loads(cached.read_text())
-        return text
+        added = _ADDED.get(_suffix(path.name))
+        return added.sub("", text) if added and text else text
 
     def close(self) -> None:
         if self._markitdown:
@@ -341,6 +375,35 @@ def damaged_readings(path: Path) -> Iterator[str]:
             # The damaged word, its neighbour, and in a table the name of a column in each row.
             lost = (expected - words(_text(document))).total()
             yield f"{lost} words lost" if lost > max(3, 0.01 * expected.total()) else ""
+
+
+def _non_ascii(text: str) -> Counter[str]:
+    return Counter({word: count for word, count in words(text).items() if not word.isascii()})
+
+
+def encoded_readings(folder: Path) -> Iterator[tuple[str, bool]]:
+    """Names of files of many encodings, and whether their words are found without their declarations."""
+    for _, archive in _download(folder, (_ENCODINGS_PACKAGE,)):
+        for name, content in _members(archive, lambda name: "/tests/" in name):
+            label = name.split("/")[-2]
+            encoding = _ENCODINGS.get(label, re.sub("-[a-z]{5,}$", "", label))
+            if label in ("tests", _NO_PYTHON_ENCODING) or not content:
+                continue
+            expected = _non_ascii(content.decode(encoding, "replace"))
+            try:
+                text, _ = decode(content, Allowance(name, ReadLimits()))
+            except DocumentRefused:
+                text = ""
+            share = _share(expected, _non_ascii(text))
+            yield name, share is None or share > _ENCODED_SHARE
+
+
+def _print_encoded(folder: Path) -> None:
+    outcomes = list(encoded_readings(folder))
+    wrong = [name for name, is_right in outcomes if not is_right]
+    click.echo(f"\n{len(outcomes)} files of many encodings, without their declarations: {len(wrong)} wrong")
+    for name in wrong:
+        click.echo(f"  {name}")
 
 
 def _print_table(results: list[Result]) -> None:
@@ -385,8 +448,9 @@ def _print_exceptions(results: list[Result], most: int) -> None:
         shares = ", ".join(f"{peer} {_median([result.share(peer)])}" for peer in result.peers)
         click.echo(f"  {share:.3f}  {result.name} ({shares}) {' '.join(result.notes)}")
     refused = [result for result in results if result.text is None]
-    click.echo(f"\n{len(refused)} files refused, with the words of each peer:")
-    for result in sorted(refused, key=lambda result: (result.suffix, result.name)):
+    read = [result for result in refused if any(words(text or "") for text in result.peers.values())]
+    click.echo(f"\n{len(refused)} files refused. In {len(read)} of them a peer finds words:")
+    for result in sorted(read, key=lambda result: (result.suffix, result.name)):
         counts = ", ".join(f"{peer} {words(text or '').total()}" for peer, text in result.peers.items())
         click.echo(f"  {result.name} ({counts}) {result.refusal}")
     foreign = [(result.foreign_words(), result) for result in results if result.text]
@@ -423,6 +487,7 @@ def main(folder: Path, only: str, exceptions: int) -> None:
     peers.close()
     _print_table(results)
     _print_exceptions(results, exceptions)
+    _print_encoded(folder)
     _print_damaged([path for path in paths if _suffix(path.name) in {".txt", ".md", ".html", ".csv", ".tsv"}])
 
 

@@ -210,9 +210,12 @@ locals {
             "s3:PutObject",
             "s3vectors:*Vectors",
             "s3vectors:CreateIndex",
+            "s3vectors:GetIndex",
             "s3vectors:GetVectorBucket",
             "s3vectors:ListTagsForResource",
             "s3vectors:TagResource",
+            "s3vectors:UpdateIndexMode",
+            "s3vectors:UpdateMetadataConfiguration",
             "sagemaker:InvokeEndpoint*",
             "sns:Publish",
           ])

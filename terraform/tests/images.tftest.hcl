@@ -23,7 +23,7 @@ variables {
 }
 
 override_data {
-  target = module.execution_role.data.aws_caller_identity.current
+  target = module.execution_role[0].data.aws_caller_identity.current
   values = { account_id = "123456789012" }
 }
 
@@ -44,7 +44,7 @@ run "tei" {
   }
   assert {
     condition = strcontains(
-      module.execution_role.policy_json,
+      module.execution_role[0].policy_json,
       "arn:aws:ecr:eu-central-1:492215442770:repository/tei-cpu",
     )
     error_message = "The role must be allowed to pull it."

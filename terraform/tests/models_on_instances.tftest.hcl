@@ -112,7 +112,7 @@ run "in_a_vpc" {
   }
   assert {
     condition = strcontains(
-      module.execution_role.policy_json,
+      module.execution_role[0].policy_json,
       "arn:aws:ec2:us-east-1:123456789012:subnet/subnet-2",
     )
     error_message = "The role must be able to create interfaces there."
@@ -154,7 +154,7 @@ run "in_an_inference_component" {
   }
   assert {
     condition = strcontains(
-      module.execution_role.policy_json,
+      module.execution_role[0].policy_json,
       "log-group:/aws/sagemaker/InferenceComponents/alex-embedding-component",
     )
     error_message = "The role must be allowed to write the component's logs."

@@ -379,8 +379,8 @@ run "variants_share_the_traffic" {
 
   variables {
     variants = {
-      candidate = { instance_type = "ml.c7i.xlarge", model = { name = "b" }, weight = 0.5 }
-      current   = { instance_type = "ml.c7i.large", instance_count = 3, model = { name = "a" }, weight = 4.5 }
+      candidate = { instance_type = "ml.c7i.xlarge", model = { name = "b" }, weight = 1 }
+      current   = { instance_type = "ml.c7i.large", instance_count = 3, model = { name = "a" }, weight = 9 }
     }
   }
 
@@ -393,7 +393,7 @@ run "variants_share_the_traffic" {
           "${variant.instance_type} ${variant.initial_instance_count}",
         ])
       ] ==
-      ["candidate b 0.5 ml.c7i.xlarge 1", "current a 4.5 ml.c7i.large 3"]
+      ["candidate b 1 ml.c7i.xlarge 1", "current a 9 ml.c7i.large 3"]
     )
     error_message = "Each variant must have its own model, size and weight."
   }

@@ -267,7 +267,7 @@ run "region_without_scale_to_zero" {
 
   override_data {
     target = data.aws_region.current
-    values = { id = "eu-west-3" }
+    values = { endpoint = "ec2.eu-west-3.amazonaws.com" }
   }
 
   expect_failures = [aws_cloudformation_stack.embeddings]

@@ -51,7 +51,8 @@ def make_xlsx(
     files = {
         "[Content_Types].xml": _TYPES.format(part="xl/workbook.xml", kind="spreadsheetml.sheet"),
         "_rels/.rels": relations(("r1", "officeDocument", "xl/workbook.xml")),
-        "xl/workbook.xml": f'<workbook xmlns:r="{_RELATIONSHIPS}">{workbook}<sheets>{listed}</sheets></workbook>',
+        "xl/workbook.xml": f'<workbook xmlns:x="x" xmlns:r="{_RELATIONSHIPS}">{workbook}<sheets>{listed}</sheets>'
+        "</workbook>",
         "xl/_rels/workbook.xml.rels": relations(
             *((f"s{index + 1}", "worksheet", f"worksheets/sheet{index + 1}.xml") for index in range(len(sheets))),
             ("strings", "sharedStrings", "/xl/sharedStrings.xml"),

@@ -234,3 +234,14 @@ def test_killed_local_aws_leaves_no_database_process(running: daemon.RunningLoca
     assert daemon.stop(running.state_dir) is False
     assert sorted(path.name for path in running.state_dir.iterdir()) == ["containers", "localaws.lock", "localaws.log"]
     assert list((running.state_dir / "containers").iterdir()) == []
+
+
+def test_instance_without_cluster_is_stored(rds: Any) -> None:
+    created = rds.create_db_instance(
+        DBInstanceIdentifier="single", Engine="postgres", DBInstanceClass="db.t4g.micro", AllocatedStorage=20
+    )
+    assert created["DBInstance"]["DBInstanceIdentifier"] == "single"
+    assert "DBClusterIdentifier" not in created["DBInstance"]
+    rds.delete_db_instance(DBInstanceIdentifier="single", SkipFinalSnapshot=True)
+    with pytest.raises(ClientError, match="DBInstanceNotFound"):
+        rds.describe_db_instances(DBInstanceIdentifier="single")

@@ -304,6 +304,30 @@ def test_update_to_more_instances_keeps_the_copies(components):
     components.delete("kept")
 
 
+def test_instance_pools_replace_the_instance_type(components):
+    pools = [{"InstanceType": "ml.m5.4xlarge", "Priority": 2}, {"InstanceType": VARIANT["InstanceType"], "Priority": 1}]
+    pooled = {**VARIANT, "InstancePools": pools}
+    with pytest.raises(ClientError, match="InstanceType or InstancePools, not both"):
+        components.sagemaker.create_endpoint_config(
+            EndpointConfigName="pooled", ExecutionRoleArn=ROLE, ProductionVariants=[pooled]
+        )
+    del pooled["InstanceType"]
+    components.sagemaker.create_endpoint_config(
+        EndpointConfigName="pooled", ExecutionRoleArn=ROLE, ProductionVariants=[pooled]
+    )
+    components.create("pooled")
+    components.sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName="pooled")
+    (variant,) = components.aws.settled(ENDPOINT)["ProductionVariants"]
+    assert variant["InstancePools"] == [
+        {"InstanceType": "ml.m5.4xlarge", "CurrentInstanceCount": 0},
+        {"InstanceType": VARIANT["InstanceType"], "CurrentInstanceCount": 1},
+    ]
+    assert components.invoke("pooled").shape == (HIDDEN,)
+    components.delete("pooled")
+    components.sagemaker.update_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
+    components.aws.settled(ENDPOINT)
+
+
 def test_update_cannot_remove_a_hosting_variant(components):
     components.create("hosted", 0)
     sagemaker = components.sagemaker

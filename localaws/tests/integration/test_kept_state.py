@@ -72,8 +72,9 @@ def _create(aws: Aws) -> dict[str, Any]:
     vectors = aws.client("s3vectors")
     vectors.create_vector_bucket(vectorBucketName="kept")
     vectors.create_index(
-        vectorBucketName="kept", indexName="index", dataType="float32", dimension=3, distanceMetric="cosine"
-    )
+        vectorBucketName="kept", indexName="index", dataType="float32", dimension=3, distanceMetric="cosine",
+        metadataConfiguration={"textSearchConfigurations": [{"metadataKey": "language"}]},
+    )  # fmt: skip
     vectors.put_vectors(vectorBucketName="kept", indexName="index", vectors=[VECTOR])
     kms = aws.client("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
@@ -158,6 +159,11 @@ def test_objects_vectors_and_keys_are_there_again(resumed: Aws, created: dict[st
         vectorBucketName="kept", indexName="index", keys=["a"], returnData=True, returnMetadata=True
     )
     assert found["vectors"] == [VECTOR]
+    texts = [{"metadataKey": "language", "text": "EN"}]
+    found = resumed.client("s3vectors").query_vectors(
+        vectorBucketName="kept", indexName="index", topK=1, queryTexts=texts
+    )
+    assert found["vectors"] == [{"key": "a"}]
     assert resumed.client("kms").decrypt(CiphertextBlob=created["ciphertext"])["Plaintext"] == b"secret"
     assert Stacks(resumed).describe("kept")["StackStatus"] == "CREATE_COMPLETE"
 

@@ -166,3 +166,14 @@ def test_existing_log_group_is_used(aws: Aws, deploy: Deploy) -> None:
     (described,) = aws.logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
     assert described["retentionInDays"] == 7
     assert aws.logs.filter_log_events(logGroupName=group)["events"]
+
+
+def test_times_of_metrics_are_compared_in_seconds(aws: Aws) -> None:
+    start = datetime.now(UTC).replace(microsecond=20_000)
+    period: dict[str, Any] = {"StartTime": start, "EndTime": start.replace(microsecond=980_000)}
+    metric = {"Namespace": "N", "MetricName": "M"}
+    with pytest.raises(ClientError, match="StartTime must be less than the parameter EndTime"):
+        aws.cloudwatch.get_metric_statistics(**metric, **period, Period=60, Statistics=["Sum"])
+    query = {"Id": "q", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+    with pytest.raises(ClientError, match="StartTime must not equal parameter EndTime"):
+        aws.cloudwatch.get_metric_data(**period, MetricDataQueries=[query])

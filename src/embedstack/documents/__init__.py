@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from embedstack.documents.load import load_ingestion
     from embedstack.documents.readers.isolated import read_document
     from embedstack.documents.reindexing import reindex
-    from embedstack.documents.searching import DocumentHit, search
+    from embedstack.documents.searching import DocumentHit, asearch, search
 
 __all__ = [
     "Chunk",
@@ -23,6 +23,7 @@ __all__ = [
     "Ingestion",
     "ReadLimits",
     "Section",
+    "asearch",
     "load_ingestion",
     "read_document",
     "reindex",
@@ -41,6 +42,7 @@ __getattr__ = lazy_attributes(
         "Ingestion": "embedstack.documents.ingestion",
         "ReadLimits": "embedstack.documents.limits",
         "Section": "embedstack.documents.document",
+        "asearch": "embedstack.documents.searching",
         "load_ingestion": "embedstack.documents.load",
         "read_document": "embedstack.documents.readers.isolated",
         "reindex": "embedstack.documents.reindexing",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
+from embedstack.calls.threads import run_in_thread
 from embedstack.documents.chunking import Chunker
 from embedstack.documents.embedding import ChunkEmbedding, SeparateEmbedding
 from embedstack.documents.late_chunking import LateEmbedding
@@ -167,6 +168,37 @@ class Ingestion:
             self.collection, source, "", reconcile_concurrent_versions=reconcile_concurrent_versions
         ).remove()
 
+    async def aingest(
+        self,
+        source: str,
+        content: BinaryIO,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        notes: Sequence[str] = (),
+        deadline: float | None = None,
+        first_chunk: int = 0,
+        reconcile_concurrent_versions: bool = False,
+    ) -> Ingested:
+        """Like :meth:`ingest`, without blocking the event loop. A cancelled call runs to its end in a thread."""
+        return await run_in_thread(
+            self.ingest,
+            source,
+            content,
+            metadata=metadata,
+            notes=notes,
+            deadline=deadline,
+            first_chunk=first_chunk,
+            reconcile_concurrent_versions=reconcile_concurrent_versions,
+        )
+
+    async def aremove(self, source: str, *, reconcile_concurrent_versions: bool = False) -> int:
+        """Like :meth:`remove`, without blocking the event loop."""
+        return await run_in_thread(self.remove, source, reconcile_concurrent_versions=reconcile_concurrent_versions)
+
+    async def aclose(self) -> None:
+        """Like :meth:`close`, without blocking the event loop."""
+        await run_in_thread(self.close)
+
     def close(self) -> None:
         """Close connections and stop threads."""
         if self._on_close is not None:
@@ -177,6 +209,12 @@ class Ingestion:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     def _ingest(
         self,

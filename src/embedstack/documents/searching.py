@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from embedstack.rerankers import Reranker
     from embedstack.stores import Collection, CollectionInfo, Filter, Hit, Mode
 
-__all__ = ["DocumentHit", "needs_vector", "search"]
+__all__ = ["DocumentHit", "asearch", "needs_vector", "search"]
 
 # Metadata that is available as attributes of a hit, or internal.
 _OWN = ("source", "position", "page", "row", "headings", UNFILTERED)
@@ -84,27 +84,77 @@ def search(  # noqa: PLR0913 - by keyword, each its own concern
         CollectionMismatch: The collection has another model, model revision or prompt for queries.
         EmbedStackError: The embedder, the store or the reranker failed.
     """
-    check_hit_count(k)
-    count = _candidate_count(k, rerank, candidates)
-    if not text.strip():
-        raise InputError("The query is empty. Pass a text to search for.")
-    vector = None
-    if needs_vector(mode, threshold):
-        if embedder is None:
-            raise InputError(f"A search with mode={mode!r} or a threshold embeds the query. Pass an embedder.")
-        # Before the query is embedded, which may take minutes if the endpoint is scaled to zero.
-        parse_filter(filter)
-        _require_same_space(collection.info, embedder)
-        vector = embedder.embed_query(text)
-    hits = collection.search(
-        vector, count,
-        filter=filter, threshold=threshold, mode=mode, text=text if mode in ("hybrid", "keyword") else None,
-    )  # fmt: skip
-    nearest = [_document_hit(hit) for hit in hits]
+    query = _Query.check(embedder, collection, text, k, filter, threshold, mode, rerank, candidates)
+    vector = embedder.embed_query(text) if embedder is not None and query.needs_vector else None
+    nearest = [_document_hit(hit) for hit in collection.search(vector, query.count, **query.options)]
     if rerank is None:
         return nearest
     rankings = rerank.rerank(text, [hit.text for hit in nearest], top_n=k)
     return [replace(nearest[index], rerank_score=score) for index, score in rankings]
+
+
+async def asearch(  # noqa: PLR0913 - by keyword, each its own concern
+    embedder: "Embedder | None",
+    collection: "Collection",
+    text: str,
+    k: int = 10,
+    *,
+    filter: "Filter | None" = None,  # noqa: A002 - the field's word for it
+    threshold: float | None = None,
+    mode: "Mode" = "approximate",
+    rerank: "Reranker | None" = None,
+    candidates: int | None = None,
+) -> list[DocumentHit]:
+    """Like :func:`search`, without blocking the event loop."""
+    query = _Query.check(embedder, collection, text, k, filter, threshold, mode, rerank, candidates)
+    vector = await embedder.aembed_query(text) if embedder is not None and query.needs_vector else None
+    nearest = [_document_hit(hit) for hit in await collection.asearch(vector, query.count, **query.options)]
+    if rerank is None:
+        return nearest
+    rankings = await rerank.arerank(text, [hit.text for hit in nearest], top_n=k)
+    return [replace(nearest[index], rerank_score=score) for index, score in rankings]
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A validated search.
+
+    Attributes:
+        needs_vector: Whether the query is embedded.
+        count: Number of chunks to fetch from the store.
+        options: Further arguments of ``Collection.search``.
+    """
+
+    needs_vector: bool
+    count: int
+    options: dict[str, Any]
+
+    @classmethod
+    def check(  # noqa: PLR0913, PLR0917 - the arguments of a search
+        cls,
+        embedder: "Embedder | None",
+        collection: "Collection",
+        text: str,
+        k: int,
+        filter_: "Filter | None",
+        threshold: float | None,
+        mode: "Mode",
+        rerank: "Reranker | None",
+        candidates: int | None,
+    ) -> "_Query":
+        """Check a search before the query is embedded, which may take minutes if the endpoint is scaled to zero."""
+        check_hit_count(k)
+        count = _candidate_count(k, rerank, candidates)
+        if not text.strip():
+            raise InputError("The query is empty. Pass a text to search for.")
+        parse_filter(filter_)
+        is_embedded = needs_vector(mode, threshold)
+        if is_embedded:
+            if embedder is None:
+                raise InputError(f"A search with mode={mode!r} or a threshold embeds the query. Pass an embedder.")
+            _require_same_space(collection.info, embedder)
+        words = text if mode in ("hybrid", "keyword") else None
+        return cls(is_embedded, count, {"filter": filter_, "threshold": threshold, "mode": mode, "text": words})
 
 
 def needs_vector(mode: "Mode", threshold: float | None) -> bool:

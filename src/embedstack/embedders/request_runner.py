@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from embedstack.calls.call_context import Call
 from embedstack.calls.process_local import PerProcess, keep_forever
+from embedstack.calls.threads import DaemonThreadPool
 from embedstack.embedders.adaptive_limits import AdaptiveConcurrency, BatchSizer
 from embedstack.embedders.batching import Limits, estimate_tokens, utf8_bytes
-from embedstack.embedders.threads import DaemonThreadPool
 from embedstack.embedders.usage import Meter, Price
 from embedstack.errors import EmbedStackError, Throttled
 

@@ -120,7 +120,16 @@ class AsyncSource:
         """Stop reading."""
         self._is_closed = True
         self._task.cancel()
-        await asyncio.wait({self._task})
+        cancelled: asyncio.CancelledError | None = None
+        while not self._task.done():
+            try:
+                await asyncio.wait({self._task})
+            except asyncio.CancelledError as error:
+                # A second cancellation, as at the end of asyncio.run(). The caller closes the source next, which an
+                # async generator refuses while it is read.
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     async def _read(self) -> None:
         try:

@@ -1,6 +1,5 @@
 """Text generation with one model: whole replies or streams, sync and async."""
 
-import asyncio
 import contextlib
 import dataclasses
 import time
@@ -13,6 +12,7 @@ from embedstack.aws.bedrock import check_residency
 from embedstack.aws.clients import AwsClient, aws_response_errors
 from embedstack.aws.log_redaction import confidential
 from embedstack.calls.process_local import Lock, Origin, renew_after_fork
+from embedstack.calls.threads import run_in_thread
 from embedstack.errors import ConfigurationError, EndpointUnavailable, TextTooLong
 from embedstack.generation.records import GenerationPrice, GenerationStats, Message, Reply, Sampling
 from embedstack.generation.wire import ApiFormat, Conversation, Usage, wire_for
@@ -137,7 +137,7 @@ class Generator:
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
     ) -> Reply:
         """Like :meth:`generate`, without blocking the event loop."""
-        return await asyncio.to_thread(self.generate, prompt, system=system, sampling=sampling)
+        return await run_in_thread(self.generate, prompt, system=system, sampling=sampling)
 
     def stream(
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
@@ -169,7 +169,7 @@ class Generator:
         """Like :meth:`stream`, without blocking the event loop."""
         parts = self.stream(prompt, system=system, sampling=sampling)
         try:
-            while (part := await asyncio.to_thread(next, parts, None)) is not None:
+            while (part := await run_in_thread(next, parts, None)) is not None:
                 yield part
         finally:
             # The thread that waits for the next part cannot be cancelled; it ends with that part.

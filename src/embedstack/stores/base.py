@@ -1,9 +1,11 @@
 """The interface of vector stores and collections, and the checks that all stores share."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, get_args
 
+from embedstack.calls.threads import run_in_thread
 from embedstack.errors import CollectionReplaced, ConfigurationError, FilterRefused, ReplacementIncomplete, StoreError
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Condition, Filter, parse_filter
@@ -30,11 +32,16 @@ Mode = Literal["approximate", "exact", "hybrid", "keyword"]
 #: Maximum number of hits, a limit of S3 Vectors.
 _MAX_HITS = 10_000
 
+# Records of an async scan that one thread reads.
+_SCAN_BATCH = 500
+
 _Own = TypeVar("_Own")
 
 
 class Collection(Protocol):
     """Records with vectors of one model. Thread-safe.
+
+    Each method has an async twin, which runs it in a thread: ``asearch`` for ``search``.
 
     Every call raises :class:`~embedstack.errors.StoreUnavailable` when the store does not respond in time.
     """
@@ -88,7 +95,7 @@ class Collection(Protocol):
             filter: Conditions that hits must match; see :mod:`embedstack.stores.filters`.
             threshold: Minimum similarity; needs a vector.
             mode: ``approximate`` uses the index of vectors, ``exact`` compares every record, ``keyword`` ranks the
-                records with words of the text by BM25, ``hybrid`` fuses the rankings by vector, keywords and sparse
+                records with words of the text by BM25, ``hybrid`` combines the scores by vector, keywords and sparse
                 vector.
             text: The query's text, for ``hybrid`` and ``keyword``.
             sparse: The query's sparse vector, for ``hybrid``.
@@ -122,9 +129,65 @@ class Collection(Protocol):
             only_missing: Return immediately if all indexes exist or another process is building them.
         """
 
+    async def aupsert(self, records: Iterable[Record]) -> Stored:
+        """Like :meth:`upsert`, without blocking the event loop."""
+        return await run_in_thread(self.upsert, records)
+
+    async def areplace(self, where: Filter, records: Iterable[Record]) -> Stored:
+        """Like :meth:`replace`, without blocking the event loop."""
+        return await run_in_thread(self.replace, where, records)
+
+    async def aunchanged(self, hashes: Mapping[str, bytes]) -> set[str]:
+        """Like :meth:`unchanged`, without blocking the event loop."""
+        return await run_in_thread(self.unchanged, hashes)
+
+    async def asearch(
+        self,
+        vector: "Vector | Sequence[float] | None",
+        k: int = 10,
+        *,
+        filter: Filter | None = None,  # noqa: A002 - the field's word for it
+        threshold: float | None = None,
+        mode: Mode = "approximate",
+        text: str | None = None,
+        sparse: Mapping[int, float] | None = None,
+    ) -> list[Hit]:
+        """Like :meth:`search`, without blocking the event loop."""
+        return await run_in_thread(
+            self.search, vector, k, filter=filter, threshold=threshold, mode=mode, text=text, sparse=sparse
+        )
+
+    async def aget(self, ids: Iterable[str]) -> dict[str, Record]:
+        """Like :meth:`get`, without blocking the event loop."""
+        return await run_in_thread(self.get, ids)
+
+    async def ascan(self) -> AsyncGenerator[Record]:
+        """Like :meth:`scan`, without blocking the event loop. Close it to stop early (``contextlib.aclosing``)."""
+        records = self.scan()
+        # A thread for each batch: one for each record would take longer than the query.
+        while batch := await run_in_thread(list, islice(records, _SCAN_BATCH)):
+            for record in batch:
+                yield record
+
+    async def adelete(self, ids: Iterable[str]) -> int:
+        """Like :meth:`delete`, without blocking the event loop."""
+        return await run_in_thread(self.delete, ids)
+
+    async def adelete_where(self, where: Filter) -> int:
+        """Like :meth:`delete_where`, without blocking the event loop."""
+        return await run_in_thread(self.delete_where, where)
+
+    async def acount(self, where: Filter | None = None) -> int:
+        """Like :meth:`count`, without blocking the event loop."""
+        return await run_in_thread(self.count, where)
+
+    async def aoptimize(self, *, live: bool = True, only_missing: bool = False) -> None:
+        """Like :meth:`optimize`, without blocking the event loop."""
+        await run_in_thread(self.optimize, live=live, only_missing=only_missing)
+
 
 class VectorStore(Protocol):
-    """A store of collections."""
+    """A store of collections. Each method has an async twin, which runs it in a thread: ``aopen`` for ``open``."""
 
     def open(self, info: CollectionInfo, *, create: bool = True) -> Collection:
         """Open a collection; create it if it does not exist.
@@ -183,6 +246,48 @@ class VectorStore(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+    async def aopen(self, info: CollectionInfo, *, create: bool = True) -> Collection:
+        """Like :meth:`open`, without blocking the event loop."""
+        return await run_in_thread(self.open, info, create=create)
+
+    async def adescribe(self, name: str) -> CollectionInfo:
+        """Like :meth:`describe`, without blocking the event loop."""
+        return await run_in_thread(self.describe, name)
+
+    async def acollections(self) -> list[CollectionInfo]:
+        """Like :meth:`collections`, without blocking the event loop."""
+        return await run_in_thread(self.collections)
+
+    async def aopen_replacement(self, info: CollectionInfo) -> Collection:
+        """Like :meth:`open_replacement`, without blocking the event loop."""
+        return await run_in_thread(self.open_replacement, info)
+
+    async def aoutstanding(self, replacement: Collection) -> list[str]:
+        """Like :meth:`outstanding`, without blocking the event loop."""
+        return await run_in_thread(self.outstanding, replacement)
+
+    async def aswitch(self, replacement: Collection, *, complete: bool = True) -> None:
+        """Like :meth:`switch`, without blocking the event loop."""
+        await run_in_thread(self.switch, replacement, complete=complete)
+
+    async def adrop(self, name: str) -> None:
+        """Like :meth:`drop`, without blocking the event loop."""
+        await run_in_thread(self.drop, name)
+
+    async def adrop_replaced(self, name: str) -> int:
+        """Like :meth:`drop_replaced`, without blocking the event loop."""
+        return await run_in_thread(self.drop_replaced, name)
+
+    async def aclose(self) -> None:
+        """Like :meth:`close`, without blocking the event loop."""
+        await run_in_thread(self.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
 
 def check_search(mode: Mode, k: int, *, vector: Any, text: str | None, sparse: Any, threshold: float | None) -> None:

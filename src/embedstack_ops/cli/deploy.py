@@ -159,7 +159,7 @@ def _verify(root: TerraformRoot, *, as_json: bool = False) -> bool:
 
 def _plan(root: TerraformRoot, replace: Sequence[str] = ()) -> Plan:
     _init(root)
-    dropped = dropped_attributes(root.folder, root.var_file)
+    dropped = dropped_attributes(root.folder, root.var_file, root.command)
     if dropped:
         raise ConfigurationError(
             f"Unknown attributes, which Terraform would drop: {', '.join(map(str, dropped))}. Correct or remove them. "

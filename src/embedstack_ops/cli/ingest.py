@@ -118,7 +118,7 @@ def main(
 
     An interrupted run can be repeated: chunks that are stored are not embedded again. A document that cannot be read
     is reported with the reason and does not stop the others. In a folder or under a prefix, files of an unsupported
-    type, such as images, are counted and skipped.
+    type, such as archives, and images without OCR are counted and skipped.
 
     A file DOCUMENT.metadata.json beside a document holds its metadata: {"metadataAttributes": {"year": 2025}}. S3
     objects also have their user-defined metadata and tags. --metadata takes precedence.

@@ -44,8 +44,13 @@ _NEEDED_TESTS = ("numpy/testing/",)
 # The functions import none of these. Only the backend "fake", which is for tests, imports numpy.random.
 _NOT_LOADED_FOLDERS = (
     "aws_lambda_powertools/event_handler/",
-    "boto3/data/", "dateutil/zoneinfo/", "numpy/distutils/", "numpy/f2py/", "numpy/fft/", "numpy/ma/",
-    "numpy/polynomial/", "numpy/random/", "numpy/testing/tests/", "pydantic/v1/",
+    *(f"aws_lambda_powertools/utilities/{name}/" for name in (
+        "auth_alpha", "circuit_breaker", "data_masking", "feature_flags", "idempotency", "kafka", "parameters",
+        "streaming", "validation",
+    )),
+    "boto3/data/", "click/", "dateutil/zoneinfo/", "numpy/distutils/", "numpy/f2py/", "numpy/fft/", "numpy/ma/",
+    "numpy/polynomial/", "numpy/random/", "numpy/testing/tests/", "olefile/doc/", "olefile/olefile2.py",
+    "pydantic/v1/", "pypdfium2_cli/",
 )  # fmt: skip
 # Extension modules for numpy's own tests.
 _TEST_MODULE = re.compile(r"numpy/_core/(_simd|_\w+_tests)\.")

@@ -122,6 +122,11 @@ class TerraformRoot:
         # Terraform inherits it, so that the lock is held until Terraform ends, even if this process is killed.
         self._lock: tuple[int, ...] = ()
 
+    @property
+    def command(self) -> str:
+        """The program that runs, such as ``terraform``."""
+        return self._program.command
+
     def check_version(self) -> str:
         """The version of the installed program.
 

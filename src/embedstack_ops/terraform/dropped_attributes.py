@@ -39,12 +39,13 @@ class DroppedAttribute:
         return self.path + (f" (did you mean {self.suggestion}?)" if self.suggestion else "")
 
 
-def dropped_attributes(root: Path, var_file: Path | None = None) -> list[DroppedAttribute]:
+def dropped_attributes(root: Path, var_file: Path | None = None, command: str = "terraform") -> list[DroppedAttribute]:
     """The attributes in a root's variables that their types do not name.
 
     Args:
         root: Folder of the root module.
         var_file: Variables file besides those that Terraform reads automatically.
+        command: The program, such as ``tofu``.
 
     Returns:
         The attributes; none also if the values are invalid, which a plan reports.
@@ -54,11 +55,11 @@ def dropped_attributes(root: Path, var_file: Path | None = None) -> list[Dropped
     names = [block[1] for block in blocks if not re.search(r"^ *sensitive *= *true", block[2], re.MULTILINE)]
     declared = "\n".join(block[0] for block in blocks)
     untyped = "\n".join(f'variable "{block[1]}" {{\n  type    = any\n  default = null\n}}' for block in blocks)
-    given, converted = (_values(root, var_file, names, variables) for variables in (untyped, declared))
+    given, converted = (_values(root, var_file, names, variables, command) for variables in (untyped, declared))
     return list(_dropped(given, converted, ()))
 
 
-def _values(root: Path, var_file: Path | None, names: list[str], variables: str) -> Any:
+def _values(root: Path, var_file: Path | None, names: list[str], variables: str, command: str) -> Any:
     """The values of variables as Terraform evaluates them; None if it rejects them."""
     with tempfile.TemporaryDirectory(prefix="embedstack-") as temporary:
         folder = Path(temporary)
@@ -68,7 +69,7 @@ def _values(root: Path, var_file: Path | None, names: list[str], variables: str)
                 shutil.copy(file, folder)
         expression = "jsonencode({" + ", ".join(f"{name} = var.{name}" for name in names) + "})"
         done = subprocess.run(
-            ["terraform", "console", *([f"-var-file={var_file.resolve()}"] if var_file else [])],
+            [command, "console", *([f"-var-file={var_file.resolve()}"] if var_file else [])],
             cwd=folder, env=_environment(), input=expression,
             capture_output=True, text=True, encoding="utf-8", check=False,
         )  # fmt: skip

@@ -21,27 +21,27 @@ override_data {
 
 # One override per key that the environments use; an override cannot address all keys.
 override_data {
-  target = module.model["batch"].module.execution_role.data.aws_caller_identity.current
+  target = module.model["batch"].module.execution_role[0].data.aws_caller_identity.current
   values = { account_id = "123456789012" }
 }
 
 override_data {
-  target = module.model["embedding"].module.execution_role.data.aws_caller_identity.current
+  target = module.model["embedding"].module.execution_role[0].data.aws_caller_identity.current
   values = { account_id = "123456789012" }
 }
 
 override_data {
-  target = module.model["reranker"].module.execution_role.data.aws_caller_identity.current
+  target = module.model["reranker"].module.execution_role[0].data.aws_caller_identity.current
   values = { account_id = "123456789012" }
 }
 
 override_data {
-  target = module.model["search"].module.execution_role.data.aws_caller_identity.current
+  target = module.model["search"].module.execution_role[0].data.aws_caller_identity.current
   values = { account_id = "123456789012" }
 }
 
 override_data {
-  target = module.variant_model["search/candidate"].module.execution_role.data.aws_caller_identity.current
+  target = module.variant_model["search/candidate"].module.execution_role[0].data.aws_caller_identity.current
   values = { account_id = "123456789012" }
 }
 

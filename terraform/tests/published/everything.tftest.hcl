@@ -54,9 +54,14 @@ variables {
       scale_to_zero = { instance_type = "ml.c7i.xlarge", cpu_cores = 1.5, max = 3 }
     }
     asleep-with-key = {
-      kms_key_arn   = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
-      model         = { artifact = "s3://my-models/minilm/model.tar.gz" }
-      scale_to_zero = { instance_type = "ml.c7i.xlarge" }
+      kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
+      model       = { artifact = "s3://my-models/minilm/model.tar.gz" }
+      scale_to_zero = {
+        data_cache          = true
+        instance_types      = ["ml.c7i.xlarge", "ml.m7i.xlarge"]
+        provision_timeout_s = 900
+        scale_in            = {}
+      }
     }
     asleep-in-vpc = {
       kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"

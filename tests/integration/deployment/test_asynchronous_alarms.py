@@ -17,7 +17,11 @@ endpoints = {{
   queue = {{
     model = {{ hub_id = "{MINILM}" }}
     realtime = {{
-      async         = {{ input_path = "s3://texts/in", output_path = "s3://texts/out" }}
+      async = {{
+        failure_path = "s3://texts/failed"
+        input_path   = "s3://texts/in"
+        output_path  = "s3://texts/out"
+      }}
       instance_type = "ml.c7i.xlarge"
     }}
   }}

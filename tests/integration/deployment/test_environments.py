@@ -161,9 +161,6 @@ def life(stack: Stack) -> Life:
     """Apply, change, destroy."""
     folder, result = stack.folder.parent / "all", Life()
     shutil.copytree(stack.folder, folder / "root")
-    # A provider's configuration each would be a provider's process each, in every command. All it sets are the tags
-    # on everything, which test_life_cycle changes.
-    (folder / "root" / "providers.tf").unlink()
     for name in ("versions.tf", ".terraform.lock.hcl"):
         shutil.copy(stack.folder / name, folder)
     root, plan = TerraformRoot(folder), folder / "plan"

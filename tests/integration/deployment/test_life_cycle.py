@@ -12,7 +12,9 @@ import pytest
 from conftest import MINILM
 from embedstack.embedders import Limits, SageMakerEmbedder
 from embedstack.models.catalogue import known_model
+from localaws.config import LocalAwsConfig
 from localaws.faults.chaos import processes
+from localaws.process import daemon
 from tests.integration.conftest import VARIABLES, running_stack
 from tests.support.attached_provider import ATTACHED
 from tests.support.localaws.harness import Load
@@ -98,6 +100,21 @@ def test_apply_change_under_load_destroy(stack):
     }  # fmt: skip
     assert stack.is_up_to_date(root)
 
+    _destroy(stack, root)
+    assert _left_overs(stack) == []
+
+
+def test_kept_state_is_up_to_date(stack):
+    root = stack.apply()
+    queue = stack.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
+    stack.client("sqs").send_message(QueueUrl=queue, MessageBody="kept")
+    daemon.stop(stack.running.state_dir, keep=True)
+    config = LocalAwsConfig(port=stack.running.port)
+    daemon.start(config, stack.running.state_dir, ends_with_caller=True)
+    assert stack.is_up_to_date(root)
+    with SageMakerEmbedder(known_model(MINILM), endpoint=ENDPOINT) as embedder:
+        assert embedder.embed(["a text"]).shape == (1, 384)
+    assert stack.client("sqs").receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "kept"
     _destroy(stack, root)
     assert _left_overs(stack) == []
 

@@ -1,5 +1,6 @@
 """Ingestion into both stores: idempotence, versions, deadlines, failures and concurrency."""
 
+import asyncio
 import io
 import threading
 import time
@@ -8,10 +9,17 @@ from dataclasses import replace
 
 import pytest
 
-from embedstack.documents import Chunker, Ingestion, search
+from embedstack.documents import Chunker, Ingestion, asearch, search
 from embedstack.documents.ingestion import collection_info
 from embedstack.embedders import FakeEmbedder, Limits
-from embedstack.errors import CollectionMismatch, DeadlineExceeded, DocumentRefused, InputError, ModelFailed
+from embedstack.errors import (
+    CollectionMismatch,
+    DeadlineExceeded,
+    DocumentRefused,
+    FilterRefused,
+    InputError,
+    ModelFailed,
+)
 from embedstack.models import ModelInfo
 from tests.integration.documents.conftest import FAKE
 
@@ -66,6 +74,21 @@ def test_ingest_rejects_reserved_metadata(ingestion, collection, name):
     with pytest.raises(InputError, match="name"):
         ingest(ingestion, "The cat sleeps.", metadata={name: "x"})
     assert collection.count() == 0
+
+
+def test_async_methods_equal_the_sync_ones(ingestion, collection, embedder):
+    async def main():
+        done = await ingestion.aingest("a.txt", io.BytesIO(text(*range(5)).encode()))
+        assert done.chunks == await collection.acount() == 5
+        assert [record.id async for record in collection.ascan()] == [record.id for record in collection.scan()]
+        hits = await asearch(embedder, collection, "Paragraph 3", k=2, filter={"source": "a.txt"})
+        assert hits == search(embedder, collection, "Paragraph 3", k=2, filter={"source": "a.txt"})
+        with pytest.raises(FilterRefused):
+            await asearch(embedder, collection, "Paragraph 3", k=0)
+        assert await ingestion.aremove("a.txt") == 5
+        assert await collection.acount() == 0
+
+    asyncio.run(main())
 
 
 def test_ingest_embeds_only_changed_chunks(ingestion, collection, embedder):

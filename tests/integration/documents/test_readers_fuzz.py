@@ -12,6 +12,8 @@ from embedstack.documents.limits import display_name
 from embedstack.documents.readers.media_types import SUFFIXES
 from embedstack.errors import DocumentRefused, RefusalReason
 from tests.support.document_files import make_docx, make_pdf, paragraph, style, styles
+from tests.support.office_files import make_epub, make_open_document, make_pptx, make_xlsx, row, shape
+from tests.support.outlook_files import make_msg
 
 CONTENT = "Xylophonquarz"
 FILES = {
@@ -26,6 +28,20 @@ FILES = {
         styles=styles(style("h", "heading 1")),
         core=f"<c><title>{CONTENT}</title></c>",
     ),
+    "a.xlsx": make_xlsx(row(1, CONTENT, "2025") + row(2, "x", 3), strings=(f"<t>{CONTENT}</t>",), formats=("d.m.yy",)),
+    "a.pptx": make_pptx(shape(CONTENT, placeholder="title") + shape("text"), shape("more")),
+    "a.odt": make_open_document(f'<text:h text:outline-level="1">{CONTENT}</text:h><text:p>text</text:p>'),
+    "a.epub": make_epub({"a": f"<h1>{CONTENT}</h1><p>text</p>"}, ncx=f"<ncx><text>{CONTENT}</text></ncx>"),
+    "a.rtf": rf"{{\rtf1{{\stylesheet{{\s1 heading 1;}}}}\pard\s1 {CONTENT}\par\pard\u8364?\'e9\cell\row}}".encode(),
+    "a.eml": (
+        f"From: =?utf-8?q?{CONTENT}?= <a@b>\nSubject: {CONTENT}\nContent-Type: multipart/alternative; boundary=x\n\n"
+        f"--x\nContent-Type: text/plain; charset=koi8-r\n\n{CONTENT}\n--x\nContent-Type: message/rfc822\n\n"
+        f"Subject: {CONTENT}\nContent-Transfer-Encoding: base64\n\nYWJj\n--x--\n"
+    ).encode(),
+    "a.msg": make_msg({"0037": CONTENT, "1000": f"{CONTENT} one"}, numbers={0x3FFD: 1252}),
+    "a.ipynb": f'{{"nbformat": 4, "cells": [{{"cell_type": "markdown", "source": ["# {CONTENT}"]}}]}}'.encode(),
+    "a.json": f'{{"a": ["{CONTENT}", 1.5, {{"b": null}}], "{CONTENT}": {{"c": true}}}}'.encode(),
+    "a.xml": f'<?xml version="1.0"?><a><title>{CONTENT}</title><b c="d">text <i>{CONTENT}</i></b></a>'.encode(),
 }
 
 

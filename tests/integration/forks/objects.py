@@ -95,6 +95,50 @@ def embed_documents(adapter: Any, number: int) -> Any:
     return np.asarray(adapter.embed_documents([f"text {number} {place}" for place in range(5)]))
 
 
+async def aembed(embedder: Any, number: int) -> Any:
+    texts = [f"{WORDS[number % 8]} {WORDS[place]}" for place in range(8)]
+    return np.concatenate([(await embedder.aembed_query(texts[0]))[None], await embedder.aembed(texts)])
+
+
+async def aembed_some(embedder: Any, number: int) -> Any:
+    return await embedder.aembed([f"text {number} {place}" for place in range(3)])
+
+
+async def arerank(reranker: Any, number: int) -> Any:
+    return np.asarray(await reranker.arerank(WORDS[number % 8], [f"{number} {word}" for word in WORDS]))
+
+
+async def ause_store(store: Any, number: int) -> Any:
+    return await ause_collection(await store.aopen(CollectionInfo.for_model("forks", MODEL)), number)
+
+
+async def ause_collection(collection: Any, number: int) -> Any:
+    vector = np.eye(DIMENSIONS, dtype=np.float32)[number % DIMENSIONS]
+    await collection.aupsert([Record(f"record {number}", f"text {number}", vector)])
+    return (await collection.aget([f"record {number}"]))[f"record {number}"].vector
+
+
+async def aingest(ingestion: Any, number: int) -> Any:
+    content = io.BytesIO(f"The cat number {number} sat on the mat.".encode())
+    await ingestion.aingest(f"document {number}.txt", content)
+    return len([record async for record in ingestion.collection.ascan()]) > 0
+
+
+async def agenerate(generator: Any, number: int) -> Any:
+    return (await generator.agenerate(f"text {number}")).text
+
+
+async def aembed_documents(adapter: Any, number: int) -> Any:
+    return np.asarray(await adapter.aembed_documents([f"text {number} {place}" for place in range(5)]))
+
+
+#: The async twins of these uses. Caches have none.
+ASYNC_USES: dict[Any, Any] = {
+    embed: aembed, embed_some: aembed_some, rerank: arerank, use_store: ause_store, use_collection: ause_collection,
+    ingest: aingest, generate: agenerate, embed_documents: aembed_documents,
+}  # fmt: skip
+
+
 def settings() -> Any:
     """Settings for the server of https_endpoint."""
     return load_settings(

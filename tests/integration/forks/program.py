@@ -1,8 +1,10 @@
-"""The ways in which processes come to use an object, for an interpreter of its own.
+"""The ways in which processes, threads and event loops use an object, for an interpreter of its own.
 
-python -m tests.integration.forks.program    # uses the pickled object on its standard input
+python -m tests.integration.forks.program          # uses the pickled object on its standard input
+python -m tests.integration.forks.program NAME     # exits while this object is in use
 """
 
+import asyncio
 import copy
 import pickle
 import subprocess
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.integration.forks.objects import OBJECTS
+from tests.integration.forks.objects import ASYNC_USES, OBJECTS
 from tests.support.forked import start_child
 
 CHILDREN = 2
@@ -22,16 +24,23 @@ class Program:
     """One object, and the ways in which processes come to use it."""
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self.object = OBJECTS[name]
         self.expected: dict[int, Any] = {}
 
     def use(self, target: Any, *numbers: int) -> str:
         """Use it; whether it did what a fresh object does."""
         for number in numbers:
-            result = self.object.use(target, number)
-            if not np.array_equal(result, self.expected[number]) and not _is_close(result, self.expected[number]):
-                return f"{number}: {result} instead of {self.expected[number]}"
+            outcome = self.compare(number, self.object.use(target, number))
+            if outcome != "same":
+                return outcome
         return "same"
+
+    def compare(self, number: int, result: Any) -> str:
+        """Whether a result is that of a fresh object."""
+        expected = self.expected[number]
+        is_same = np.array_equal(result, expected) or _is_close(result, expected)
+        return "same" if is_same else f"{number}: {result} instead of {expected}"
 
     def never_used(self) -> str:
         """Built before the fork, and first used in children."""
@@ -107,6 +116,35 @@ class Program:
             _close(each)
         return _worst(outcomes)
 
+    def event_loops(self) -> str:
+        """Two event loops one after the other, then two at the same time, with several tasks in each."""
+        target = self.object.build()
+        use = ASYNC_USES.get(self.object.use)
+        if use is None:
+            _close(target)
+            return "same"
+
+        async def tasks() -> str:
+            numbers = (1, 2, 3)
+            results = await asyncio.gather(*(use(target, number) for number in numbers))
+            return _worst([self.compare(number, result) for number, result in zip(numbers, results, strict=True)])
+
+        outcomes = [asyncio.run(tasks()), asyncio.run(tasks())]
+        threads = [threading.Thread(target=lambda: outcomes.append(asyncio.run(tasks()))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        _close(target)
+        return _worst(outcomes) if len(outcomes) == 4 else "an event loop failed"
+
+    def exits(self) -> str:
+        """An interpreter that ends while threads and tasks use the object."""
+        command = [sys.executable, "-m", "tests.integration.forks.program", self.name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        output = done.stdout + done.stderr
+        return "same" if (done.returncode, output) == (0, "") else f"exit status {done.returncode}: {output}"
+
     def in_fresh_interpreter(self, pickled: bytes) -> str:
         """As multiprocessing's spawn hands an object on."""
         command = [sys.executable, "-m", "tests.integration.forks.program"]
@@ -119,7 +157,8 @@ class Program:
         fresh = self.object.build()
         self.expected = {number: self.object.use(fresh, number) for number in range(6)}
         _close(fresh)
-        return {way.__name__: way() for way in (self.never_used, self.used, self.busy, self.pickled)}
+        ways = (self.never_used, self.used, self.busy, self.pickled, self.event_loops, self.exits)
+        return {way.__name__: way() for way in ways}
 
 
 def _is_close(result: Any, expected: Any) -> bool:
@@ -145,5 +184,33 @@ def use_pickled() -> str:
     return "same" if np.array_equal(result, expected[1]) or _is_close(result, expected[1]) else f"other: {result}"
 
 
+def exit_in_use(name: str) -> None:
+    """Exit while threads and tasks use an object."""
+    used = threading.Semaphore(0)
+    target = OBJECTS[name].build()
+    use, ause = OBJECTS[name].use, ASYNC_USES.get(OBJECTS[name].use)
+
+    def keep_using() -> None:
+        while True:
+            use(target, 1)
+            used.release()
+
+    for _ in range(2):
+        threading.Thread(target=keep_using, daemon=True).start()
+
+    async def cancel_in_use() -> None:
+        if ause is not None:
+            task = asyncio.create_task(ause(target, 2))
+            await asyncio.sleep(0)
+            task.cancel()
+
+    for _ in range(3):
+        used.acquire()
+    asyncio.run(cancel_in_use())
+
+
 if __name__ == "__main__":
-    print(use_pickled())
+    if len(sys.argv) > 1:
+        exit_in_use(sys.argv[1])
+    else:
+        print(use_pickled())

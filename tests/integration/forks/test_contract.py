@@ -1,4 +1,4 @@
-"""Every public object does the same in every process: after a fork in any moment, and after pickling."""
+"""Every public object does the same in every process, thread and event loop, after pickling, and until the exit."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.forks.objects import OBJECTS
 
-WAYS = ("never_used", "used", "busy", "pickled")
+WAYS = ("never_used", "used", "busy", "pickled", "event_loops", "exits")
 
 
 @pytest.mark.parametrize("name", OBJECTS)

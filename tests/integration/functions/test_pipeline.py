@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import subprocess
-import sys
+import venv
 import zipfile
 from urllib.parse import quote_plus
 
@@ -18,7 +18,9 @@ from embedstack.documents.s3_objects import S3DocumentReader
 from embedstack.errors import DocumentRefused
 from embedstack.settings.settings import load_settings
 from embedstack.stores import load_store
+from embedstack_ops.lambda_packages.build import MAX_ZIP_BYTES
 from tests.integration.functions.conftest import context, load
+from tests.support.outlook_files import make_msg
 
 TERMS = """# Terms
 
@@ -328,14 +330,26 @@ def folder(function_packages, tmp_path):
     return unpacked
 
 
-def test_ingest_package_has_all_dependencies(pipeline, folder):
+def test_ingest_package_has_readers_but_no_pictures(function_packages):
+    with zipfile.ZipFile(function_packages / "ingest.zip") as archive:
+        folders = {name.partition("/")[0] for name in archive.namelist()}
+        size = sum(entry.compress_size for entry in archive.infolist() if entry.filename != "tokenizer.json")
+    assert {"charset_normalizer", "markdown_it", "olefile", "pypdfium2"} <= folders
+    assert "PIL" not in folders
+    assert size < MAX_ZIP_BYTES
+
+
+def test_ingest_package_has_all_dependencies(pipeline, folder, tmp_path):
+    # A Python in which nothing is installed, also for the reader process.
+    venv.create(tmp_path / "python", symlinks=True)
     pipeline.upload("good.md", "# Payment\n\nInvoices are due within thirty days.\n")
+    pipeline.upload("good.msg", make_msg({"0037": "Offer", "1000": "The price is fixed."}))
     pipeline.upload("broken.pdf", b"%PDF-1.7\n" + b"\0" * 1000)
     needed = ("AWS_", "DATABASE_", "EMBEDSTACK_", "SAGEMAKER_", "VECTOR_", "PATH", "TMPDIR")
     environment = {name: value for name, value in os.environ.items() if name.startswith(needed)}
-    events = [{"bucket": pipeline.bucket, "key": key} for key in ("good.md", "broken.pdf")]
+    events = [{"bucket": pipeline.bucket, "key": key} for key in ("good.md", "good.msg", "broken.pdf")]
     done = subprocess.run(
-        [sys.executable, "-S", "-s", "-c", RUNTIME],  # without this machine's packages
+        [tmp_path / "python" / "bin" / "python", "-c", RUNTIME],
         cwd=folder,
         env={**environment, "LAMBDA_TASK_ROOT": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
         input="\n".join(map(json.dumps, events)),
@@ -344,7 +358,7 @@ def test_ingest_package_has_all_dependencies(pipeline, folder):
         check=True,
     )
     responses = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("answer ")]
-    (good,), (broken,) = (response["documents"] for response in responses)
-    assert (good["done"], good["embedded"]) == ("ingested", 1)
+    (good,), (message,), (broken,) = (response["documents"] for response in responses)
+    assert (good["done"], good["embedded"]) == (message["done"], message["embedded"]) == ("ingested", 1)
     assert broken["reason"].startswith("DocumentRefused: corrupt: ")
-    assert pipeline.sources() == {"good.md": 1}
+    assert pipeline.sources() == {"good.md": 1, "good.msg": 1}

@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from embedstack_ops.cli import ingest, redrive, reindex, search
 from tests.integration.pipeline.faults import PATIENCE, ingest_under_faults
 from tests.support.hostile_documents import ODD_KEYS, hostile_documents, long_text
+from tests.support.office_files import make_xlsx, row
+from tests.support.outlook_files import make_msg
 
 # Packages, apply and faults take minutes.
 pytestmark = pytest.mark.timeout(900)
@@ -66,6 +68,28 @@ def test_oversized_texts_are_refused_within_the_memory_limit(ingested):
         assert "Status" not in report
         assert int(report["Max Memory Used"].split()[0]) <= int(report["Memory Size"].split()[0])
     for source in sizes:
+        pipeline.delete(source)
+
+
+def test_function_ingests_office_files_and_mails(ingested):
+    """With the libraries of its package only. A function has no Tesseract."""
+    pipeline = ingested.pipeline
+    uploads = {
+        "formats/table.xlsx": make_xlsx(row(1, "Name", "Place") + row(2, "Tom", "sofa")),
+        "formats/mail.eml": b"From: ann@example.com\nSubject: Offer\n\nThe price is fixed.\n",
+        "formats/mail.msg": make_msg({"0037": "Offer", "1000": "The price is fixed."}),
+    }
+    for source, content in {**uploads, "formats/picture.png": b"\x89PNG\r\n\x1a\n"}.items():
+        pipeline.upload(source, content)
+    pipeline.wait(PATIENCE)
+    stored = pipeline.stored()
+    assert {source: [text for _, text in stored[source]] for source in uploads} == {
+        "formats/table.xlsx": ["Sheet1\n\nName: Tom\nPlace: sofa"],
+        "formats/mail.eml": ["Offer\n\nFrom: ann@example.com\n\nThe price is fixed."],
+        "formats/mail.msg": ["Offer\n\nThe price is fixed."],
+    }
+    assert "Functions do not support it." in pipeline.reasons()["formats/picture.png"]
+    for source in (*uploads, "formats/picture.png"):
         pipeline.delete(source)
 
 

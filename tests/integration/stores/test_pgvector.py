@@ -130,12 +130,12 @@ def test_hybrid_search_finds_records_by_text(pgvector):
     hits = opened.search(query, mode="hybrid", text="Which wrench fits a capacitor?")
     assert odd_one.id in {hit.record.id for hit in hits[:2]}
     assert len(hits) == 10
-    # Ranked first by text and last by vector, or beyond: the scores 1 / (60 + rank) are added.
+    # First by keywords and not among the nearest, or the other way round: half of the highest score.
     text_hit = next(hit for hit in hits if hit.record.id == odd_one.id)
-    assert 1 / 61 <= text_hit.score < 2 / 61
+    assert text_hit.score == pytest.approx(0.5)
     assert text_hit.similarity == pytest.approx(-1, abs=1e-5)
     first = opened.search(query, k=1)[0].record.id
-    assert next(hit.score for hit in hits if hit.record.id == first) == pytest.approx(1 / 61)
+    assert next(hit.score for hit in hits if hit.record.id == first) == pytest.approx(0.5)
     above = opened.search(query, mode="hybrid", text="wrench", threshold=0.0)
     assert odd_one.id not in {hit.record.id for hit in above}
     for words in ("", "the of", "'\\ & | ! <-> :*", "a\0b"):

@@ -67,6 +67,10 @@ def test_upsert_splits_requests_by_size(s3vectors, s3vectors_calls):
         ({"metadata": {"x": [True]}}, "list of strings or numbers"),
         ({"metadata": {"context": "a"}}, "'context'"),
         ({"metadata": {"x": "y" * 2048}}, "2048"),
+        (
+            {"metadata": {"short": 1, "long": "y" * 2000, "longer": "y" * 2100}},
+            "Longest values: 'longer', 'long'",
+        ),
         ({"text": "x" * 41_000}, "40960"),
         ({"metadata": {str(number): 1 for number in range(50)}}, "50 names"),
     ],

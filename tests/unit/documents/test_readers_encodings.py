@@ -19,6 +19,12 @@ TEXTS = {
     "ar": "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق. وقد وهبوا عقلا وضميرا.",
     "ja": "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。",
     "zh": "人人生而自由，在尊严和权利上一律平等。他们赋有理性和良心，并应以兄弟关系的精神相对待。",
+    "hu": "Minden emberi lény szabadon születik és egyenlő méltósága és joga van. Az emberek, ésszel és "
+    "lelkiismerettel bírván, egymással szemben testvéri szellemben kell hogy viseltessenek. Gyűlöletből tűzön át.",
+    "tr": "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana sahiptirler.",
+    "it": "Tutti gli esseri umani nascono liberi ed eguali in dignità e diritti. Perché così è più libertà.",
+    "fi": "Kaikki ihmiset syntyvät vapaina ja tasavertaisina arvoltaan ja oikeuksiltaan. Heille on annettu järki.",
+    "th": "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ ต่างมีเหตุผลและมโนธรรม",
     "ko": "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.",
 }
 
@@ -38,9 +44,11 @@ def test_wide_encodings_without_bom_are_decoded(encoding):
 @pytest.mark.parametrize(
     ("language", "encoding"),
     [
-        ("de", "cp1252"), ("de", "mac_roman"), ("fr", "cp1252"), ("pl", "cp1250"), ("pl", "iso8859-2"),
-        ("ru", "cp1251"), ("ru", "koi8-r"), ("ru", "cp866"), ("el", "cp1253"), ("ar", "cp1256"), ("ja", "shift_jis"),
-        ("ja", "euc_jp"), ("zh", "gb18030"), ("ko", "euc_kr"),
+        ("de", "cp1252"), ("de", "mac_roman"), ("de", "cp850"), ("fr", "cp1252"), ("pl", "cp1250"),
+        ("pl", "iso8859-2"), ("hu", "cp1250"), ("hu", "iso8859-2"), ("tr", "cp1254"), ("it", "cp1252"),
+        ("fi", "cp1252"), ("ru", "cp1251"), ("ru", "koi8-r"), ("ru", "cp866"), ("el", "cp1253"),
+        ("ar", "cp1256"), ("th", "cp874"), ("ja", "shift_jis"), ("ja", "euc_jp"), ("zh", "gb18030"),
+        ("ko", "euc_kr"),
     ],
 )  # fmt: skip
 def test_legacy_encodings_are_guessed_with_a_note(language, encoding):
@@ -120,6 +128,25 @@ def test_damaged_byte_does_not_change_a_multibyte_encoding(language, encoding):
 def test_declared_encoding_that_contradicts_the_bytes_is_ignored(declared, actual, language):
     page = f'<meta charset="{declared}"><p>{TEXTS[language]} {TEXTS[language]}</p>'.encode(actual)
     assert read_bytes(page, "a.html").sections[0].text == f"{TEXTS[language]} {TEXTS[language]}"
+
+
+@pytest.mark.parametrize(
+    ("label", "actual", "language"),
+    [
+        ("x-sjis", "cp932", "ja"), ("tis-620", "cp874", "th"), ("windows-874", "cp874", "th"), ("gb2312", "gbk", "zh"),
+        ("ks_c_5601-1987", "cp949", "ko"), ("x-mac-cyrillic", "mac_cyrillic", "ru"), ("IBM855", "cp855", "ru"),
+        ("iso-8859-9", "cp1254", "tr"), ("Latin1", "cp1252", "de"),
+    ],
+)  # fmt: skip
+def test_declared_labels_are_understood(label, actual, language):
+    page = f'<meta charset="{label}"><p>{TEXTS[language]}</p>'.encode(actual)
+    document = read_bytes(page, "a.html")
+    assert (document.sections[0].text, document.notes) == (TEXTS[language], ())
+
+
+def test_iso_2022_kr_is_detected_by_its_header():
+    document = read_bytes(b"\x1b$)C" + TEXTS["ko"].encode("iso2022_kr").removeprefix(b"\x1b$)C"), "a.txt")
+    assert document.sections[0].text == TEXTS["ko"]
 
 
 def test_byte_order_mark_wins_over_declaration():

@@ -242,6 +242,12 @@ class TestWebPage:
             ("<ul><li><p>a</p></li><li>b</ul>", "- a\n- b"),
             ("<ol><li><h2>Title</h2>text</ol>", "1. Title\n\ntext"),
             ("a <img src=x alt='The &amp; logo'> b<img alt=\"\">", "a The & logo b"),
+            (
+                "<table><tr><th>a<br>b</th><th>c<tr><td><p>1</p><p>2</p></td><td></td><td><p>3</p></table>d",
+                "a b | c\n1 2 | 3\n\nd",
+            ),
+            ("<table><tr><td>a<table><tr><td>x<td>y</table>b<td>c</table>", "a\nx | y\n\nb | c"),
+            ("<table><tr><td><h2>a</h2><p>b</p><td><ul><li>c</ul></table>", "a\n\nb\n\n- c"),
             ("<p>infor&shy;mation and well&#8209;known", "information and well\u2011known"),
             ("<p><svg><text>no</text></svg>a<noscript>b</noscript><p>c", "a\n\nc"),
         ],
@@ -267,7 +273,9 @@ class TestPdf:
         document = read_bytes(make_pdf("First page.", "", "Third: Größe.", title="The title"), "a.pdf")
         assert document.title == "The title"
         assert list(document.sections) == [Section("First page.", page=1), Section("Third: Größe.", page=3)]
-        assert document.notes == ("1 of 3 pages have no text. Scanned pages need OCR first.",)
+        assert document.notes == (
+            "1 of 3 pages have no text. EMBEDSTACK_OCR=true reads scanned pages by OCR, except in a function.",
+        )
 
     def test_scan_is_refused_with_advice(self):
         with pytest.raises(DocumentRefused, match=r"any of 2 pages\..*OCR") as refused:
@@ -376,6 +384,7 @@ class TestJsonLines:
         [
             ('[\n{"text": "a"},\n{"text": "b"}\n]\n', [1, 2]),
             ('[{"text": "a"}, {"text": "b"}]', [1, 2]),
+            ('{"text": "a"},\n{"text": "b"},\n', [1, 2]),
             ('{\n  "text": "a"\n}\n{\n  "text": "b"\n}\n', [1, 4]),
             ('\x1e{"text": "a"}\n\x1e{"text": "b"}\n', [2, 4]),
             ('\ufeff{"text": "a"}\r\n{"text": "b"}', [1, 2]),

@@ -84,7 +84,9 @@ class TestSpreadsheet:
 
     def test_dates_may_count_from_1904(self):
         content = make_xlsx(
-            '<row r="1"><c s="1"><v>0</v></c></row>', formats=("d.m.yy",), workbook='<workbookPr date1904="1"/>'
+            '<row r="1"><c s="1"><v>0</v></c></row>',
+            formats=("d.m.yy",),
+            workbook='<workbookPr date1904="1"/><x:workbookPr/>',
         )
         assert texts(read_bytes(content, "a.xlsx")) == ["Sheet1\n\n1904-01-01"]
 

@@ -148,13 +148,16 @@ def test_words_of_several_scripts_are_detected():
     assert not mixes_scripts("Слово и word 漢字かなカナ 한글 über " * 20)
 
 
+OCR = "EMBEDSTACK_OCR=true reads scanned pages by OCR, except in a function."
+
+
 def test_pages_without_unicode_are_omitted_and_noted():
     glyphs = "/g150/g149 /g151/g152 /g153" * 3
     document = read_bytes(make_pdf(glyphs, "Text.", ""), "a.pdf")
     assert document.sections == (Section("Text.", page=2),)
     assert document.notes == (
-        "1 of 3 pages have fonts that do not map to Unicode. Their text was omitted; they need OCR.",
-        "1 of 3 pages have no text. Scanned pages need OCR first.",
+        f"1 of 3 pages have fonts that do not map to Unicode. Their text was omitted. {OCR}",
+        f"1 of 3 pages have no text. {OCR}",
     )
     with pytest.raises(DocumentRefused, match="do not map to Unicode on 1 of 2 pages") as refused:
         read_bytes(make_pdf(glyphs, ""), "a.pdf")

@@ -44,7 +44,7 @@ def refusal(content: bytes, source: str, **limits: Any) -> DocumentRefused:
         (b"\x7fELF\x02\x01" + bytes(50), "a.md", "not_text", "a program"),
         (b"GIF89a" + bytes(50), "a.txt", "not_text", "GIF image"),
         (b"\x1f\x8b\x08" + bytes(50), "a.csv", "not_text", "gzip"),
-        (b"Hello\0", "a.exe", "unsupported", "its format is unknown"),
+        (b"\x01\x02\0Hello", "a.exe", "unsupported", "its format is unknown"),
         (b"Hello", "a.pdf", "corrupt", "not a pdf file"),
         (b"Hello", "a.docx", "corrupt", "not a docx file"),
         (b"Hello", "a.xlsx", "corrupt", "not a xlsx file"),

@@ -344,3 +344,22 @@ def test_slow_consumer_keeps_the_backend_busy():
                 embedder.most = 0
             time.sleep(0.0005)
     assert embedder.most >= 2
+
+
+@pytest.mark.parametrize("is_cached", [False, True], ids=["bare", "cached"])
+def test_call_can_be_cancelled_twice(is_cached):
+    """As at the end of asyncio.run(), while a cancelled task still cleans up."""
+
+    async def main(turns):
+        backend = FakeEmbedder(limits=Limits(max_items=1))
+        embedder = CachedEmbedder(backend, MemoryCache()) if is_cached else backend
+        task = asyncio.create_task(embedder.aembed(["a", "b", "c"]))
+        await asyncio.sleep(0)
+        for _ in range(turns):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for turns in range(1, 8):
+        asyncio.run(main(turns))

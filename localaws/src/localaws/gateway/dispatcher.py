@@ -27,7 +27,7 @@ from moto.sns.responses import SNSResponse
 from moto.sqs.responses import SQSResponse
 from moto.sts.responses import TokenResponse
 
-from localaws.gateway.error_responses import protect
+from localaws.gateway.error_responses import MissingPackage, protect
 from localaws.gateway.request_guard import UNSIGNED_ACTIONS
 from localaws.services.application_autoscaling.api import ApplicationAutoScaling
 from localaws.services.bedrock_runtime.api import BedrockRuntime, is_bedrock
@@ -167,7 +167,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             app: Flask = create_backend_app(service)
         except ModuleNotFoundError as error:
             # moto's extras have the packages of services that embedstack does not use.
-            return _not_implemented_app(f"{service} without the package {error.name} (install localaws[all-services])")
+            return _not_implemented_app(str(MissingPackage(error, service)))
         app.debug = False
         for endpoint, view in list(app.view_functions.items()):
             handler = getattr(view, "callback", None)

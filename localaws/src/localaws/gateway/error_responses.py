@@ -17,6 +17,14 @@ _BOTOCORE_NAMES = {"awslambda": "lambda", "sagemakerruntime": "sagemaker-runtime
 _logger = logging.getLogger(__name__)
 
 
+class MissingPackage(NotImplementedError):
+    """An action or service of moto needs a package that is not installed; the message names it."""
+
+    def __init__(self, error: ModuleNotFoundError, subject: str = "this action") -> None:
+        """Describe the error of an import."""
+        super().__init__(f"{subject} without the package {error.name} (install localaws[all-services])")
+
+
 class ErrorResponses:
     """Flask error handlers for one service."""
 
@@ -41,6 +49,9 @@ class ErrorResponses:
         """500 for a defect; the traceback goes to the log only."""
         if isinstance(error, HTTPException):
             return error
+        if isinstance(error, ModuleNotFoundError):
+            # moto imports some packages of its extras only in an action.
+            return self.not_implemented(MissingPackage(error))
         _logger.error("%s failed", self._service, exc_info=error)
         return self._render("InternalFailure", f"The local AWS failed: {type(error).__name__}: {error}", 500)
 

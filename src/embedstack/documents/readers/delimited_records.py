@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from embedstack.documents.limits import Allowance
 
@@ -24,9 +24,6 @@ _SAMPLE = 64 * 1024
 _SHARE_STEPS = 20
 _ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*+)\\"')
 _NUMBER = re.compile(r"[-+]?\d{1,15}(?:[.,]\d{1,15})?")
-_BLANKS = re.compile(" *")
-# A file with more mismatched quotes does not use them to quote.
-_MAX_MISMATCHES = 1_000
 
 
 class Dialect(NamedTuple):
@@ -134,9 +131,9 @@ def read_records(text: str, dialect: Dialect, allowance: Allowance) -> Iterator[
 def _parse(text: str, dialect: Dialect) -> Iterator[tuple[list[str], bool]]:
     """Records, and whether their quotes match."""
     lines = io.StringIO(text, newline="").readlines()
-    start = mismatches = 0
+    start = reread = 0
     reader = _reader(lines, start, dialect)
-    while True:
+    while reread <= len(text):
         first = start + reader.line_num
         try:
             record = next(reader)
@@ -149,15 +146,17 @@ def _parse(text: str, dialect: Dialect) -> Iterator[tuple[list[str], bool]]:
         if is_valid:
             yield record, True
             continue
-        yield _split(lines[first].rstrip("\r\n"), dialect), dialect.quote is None
-        mismatches += 1
-        if mismatches == _MAX_MISMATCHES:
-            dialect = dialect._replace(quote=None)
+        yield _split(lines[first], dialect), dialect.quote is None
+        reread += sum(map(len, lines[first + 1 : start + reader.line_num]))
         start = first + 1
         reader = _reader(lines, start, dialect)
+    # A file that was read twice has too many records in which a quote opens and does not close.
+    for line in lines[start:]:
+        yield _split(line, dialect), dialect.quote is None
 
 
-def _reader(lines: list[str], start: int, dialect: Dialect) -> "csv._reader":  # type: ignore[name-defined]
+def _reader(lines: list[str], start: int, dialect: Dialect) -> Any:
+    # Its type has no public name.
     return csv.reader(
         map(lines.__getitem__, range(start, len(lines))),
         delimiter=dialect.delimiter,
@@ -182,12 +181,15 @@ def _swallows_rows(lines: list[str], dialect: Dialect) -> bool:
 def _split(line: str, dialect: Dialect) -> list[str]:
     """The cells of a line. A quote closes a cell only before a delimiter or the end of the line."""
     quote, delimiter = dialect.quote, dialect.delimiter
+    line = line.rstrip("\r\n")
     if quote is None or quote not in line:
         return line.split(delimiter)
     cells = []
     position, last_closing = 0, len(line) - 1 if line.endswith(quote) else line.rfind(quote + delimiter)
     while position <= len(line):
-        start = _BLANKS.match(line, position).end()  # type: ignore[union-attr]
+        start = position
+        while line.startswith(" ", start):
+            start += 1
         if line.startswith(quote, start) and start < last_closing:
             end = line.find(quote + delimiter, start + 1)
             end = len(line) - 1 if end < 0 else end

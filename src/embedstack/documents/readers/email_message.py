@@ -21,6 +21,7 @@ __all__ = ["read_email"]
 _ENCRYPTED = frozenset({"application/pgp-encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"})
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 _HEAD = 64
+_MAX_ENCODED = 65_536
 
 
 def read_email(content: bytes, allowance: Allowance) -> Reading:
@@ -138,6 +139,8 @@ def _header(message: Message, name: str) -> str:
 
 def _decoded(text: str) -> str:
     """Decode encoded words (RFC 2047)."""
+    if len(text) > _MAX_ENCODED:
+        return text  # decode_header() takes quadratic time
     try:
         words = decode_header(text)
     except (HeaderParseError, ValueError):

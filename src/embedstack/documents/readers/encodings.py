@@ -17,6 +17,12 @@ from typing import NamedTuple
 
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import count_controls, is_usual
+from embedstack.documents.readers.likely_encodings import (
+    LEGACY_ENCODINGS,
+    MULTIBYTE_ENCODINGS,
+    latin_encodings,
+    likely_encodings,
+)
 
 __all__ = ["MAX_REPLACED_SHARE", "decode"]
 
@@ -28,17 +34,10 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf_16"),
 )
 _WIDE = ("utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be")
+_ISO_2022_KR = b"\x1b$)C"
 _ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([BIJ])")
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 
-# Candidates for charset-normalizer, most common first, which breaks ties.
-_LEGACY = (
-    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "iso8859_2",
-    "iso8859_5", "iso8859_7", "koi8_r", "koi8_u", "mac_roman", "mac_cyrillic", "cp437", "cp850", "cp852", "cp866",
-    "cp932", "euc_jp", "gb18030", "big5", "cp949",
-)  # fmt: skip
-# Those in which a character may have several bytes, so that a damaged byte is noticed.
-_MULTIBYTE = frozenset({"cp932", "euc_jp", "gb18030", "big5", "cp949"})
 # Declared names for which the WHATWG standard specifies a superset of Python's encoding.
 _DECLARED = {
     "ascii": "cp1252",
@@ -49,9 +48,33 @@ _DECLARED = {
     "shift_jis": "cp932",
     "euc_kr": "cp949",
     "tis-620": "cp874",
+    "iso8859-11": "cp874",
+}
+# Declared names that Python does not know.
+_LABELS = {
+    "x-sjis": "cp932",
+    "ms_kanji": "cp932",
+    "x-euc-jp": "euc_jp",
+    "x-gbk": "gb18030",
+    "x-x-big5": "big5",
+    "big5-hkscs": "big5hkscs",
+    "windows-874": "cp874",
+    "dos-874": "cp874",
+    "windows-949": "cp949",
+    "x-windows-949": "cp949",
+    "iso-8859-8-i": "iso8859_8",
+    "x-mac-roman": "mac_roman",
+    "x-mac-cyrillic": "mac_cyrillic",
+    "x-mac-ukrainian": "mac_cyrillic",
 }
 _ALLOWED = {
-    codecs.lookup(name).name for name in (*_LEGACY, *(f"iso8859_{part}" for part in (*range(3, 12), *range(13, 17))))
+    codecs.lookup(name).name
+    for name in (
+        *LEGACY_ENCODINGS,
+        "big5hkscs",
+        "euc_jis_2004",
+        *(f"iso8859_{part}" for part in range(2, 17) if part != 12),
+    )
 }
 
 # Bytes examined to detect an encoding. More is slower and hardly more accurate.
@@ -70,11 +93,6 @@ _FEW = 3
 _TYPICAL = re.compile("[\xa0-\xff\u2010-\u2026\u20ac\u2122]*")
 # U+FFFD, and what "ß" and a quotation mark of Windows-1252 are in UTF-8: letters of N'Ko.
 _UNLIKELY = re.compile("[\u07c0-\u07ff\ufffd]")
-# What texts in Windows-1252 have besides letters.
-_WESTERN_SIGNS = (
-    "\xa0\xa1\xa3\xa7\xa9\xab\xae\xb0\xb1\xb2\xb3\xb4\xb5\xb7\xbb\xbc\xbd\xbe\xbf"
-    "\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2022\u2026\u20ac\u2122"
-)
 # In an encoding of one byte per character, fewer of the sequences are UTF-8 characters of two bytes by chance.
 _MAX_UTF_8_SHARE = 0.2
 
@@ -155,8 +173,8 @@ def decode(content: bytes, allowance: Allowance, declared: str | None = None) ->
     names = ", ".join(dict.fromkeys(candidate.encoding for candidate in tried))
     return allowance.refuse(
         "undecodable",
-        f"is not in a supported character encoding (tried: {names}, and {len(_LEGACY)} older ones unless it has a byte "
-        "order mark). Save it as UTF-8.",
+        f"is not in a supported character encoding (tried: {names}, and {len(LEGACY_ENCODINGS)} older ones without a "
+        "byte order mark). Save it as UTF-8.",
     )
 
 
@@ -167,6 +185,8 @@ def _candidates(content: bytes, declared: str | None, allowance: Allowance) -> I
         return
     if _ISO_2022_JP.search(content[:_SAMPLE]):
         yield _Candidate("iso2022_jp")
+    if content.startswith(_ISO_2022_KR):
+        yield _Candidate("iso2022_kr")
     if b"\0" in content[:_SAMPLE] and not _has_few_nuls(content[:_SAMPLE]):
         wide = _wide_encoding(content[:_SAMPLE])
         if wide is None:
@@ -189,20 +209,19 @@ def _candidates_besides_utf_8(
     if utf_8.is_dominant or (declares_utf_8 and not utf_8.valid and utf_8.invalid <= _FEW):
         yield _Candidate("utf_8", replaces=True)
         return
-    if encoding and not declares_utf_8 and (encoding in _MULTIBYTE or _is_plausible(content[:_SAMPLE], encoding)):
-        yield _Candidate(encoding)
-        if encoding in _MULTIBYTE:
-            yield _Candidate(encoding, replaces=True)
+    is_multibyte = encoding in MULTIBYTE_ENCODINGS
+    if encoding and not declares_utf_8 and (is_multibyte or _is_plausible(content[:_SAMPLE], encoding)):
+        yield _Candidate(encoding, replaces=True)
     if not utf_8.valid and utf_8.invalid <= _FEW:
         # Too few for a statistical guess. Most such files are in a Western European language, or damaged.
-        if all(map(_is_western, b"".join(_NON_ASCII.findall(content)).decode("cp1252", "replace"))):
+        if latin_encodings(_sample(content))[:1] == ["cp1252"]:
             yield _Candidate("cp1252", is_guess=True)
         yield _Candidate("utf_8", replaces=True)
         return
-    for guess in _likely(content):
-        if guess.encoding not in _MULTIBYTE and utf_8.is_mixed:
+    for guess in likely_encodings(_sample(content)):
+        if guess not in (*MULTIBYTE_ENCODINGS, "cp874") and utf_8.is_mixed:
             allowance.refuse("undecodable", "mixes UTF-8 and another character encoding. Save it as UTF-8.")
-        yield guess
+        yield _Candidate(guess, is_guess=True, replaces=True)
 
 
 def _has_few_nuls(sample: bytes) -> bool:
@@ -254,16 +273,13 @@ def _measure_utf_8(content: bytes) -> _Utf8:
 
 
 def _supported(declared: str | None) -> str | None:
+    declared = (declared or "").lower()
     try:
-        name = codecs.lookup(declared or "").name
+        name = codecs.lookup(_LABELS.get(declared, declared)).name
     except (LookupError, ValueError):
         return None
     name = _DECLARED.get(name, name)
     return name if name == "utf-8" or codecs.lookup(name).name in _ALLOWED else None
-
-
-def _is_western(character: str) -> bool:
-    return character in _WESTERN_SIGNS or (character.isalpha() and character not in "\xaa\xba")
 
 
 def _is_plausible(sample: bytes, encoding: str) -> bool:
@@ -276,41 +292,14 @@ def _is_plausible(sample: bytes, encoding: str) -> bool:
     return len(words) < _MIN_WORDS or (odd <= len(words) / 2 and not is_swapped)
 
 
-def _likely(content: bytes) -> Iterator[_Candidate]:
+def _sample(content: bytes) -> bytes:
+    """A part of the content from the line of its first character that is not ASCII."""
     first = _NON_ASCII.search(content)
     start = content.rfind(b"\n", 0, first.start() if first else 0) + 1
     sample = content[max(start, (first.start() if first else 0) - _SAMPLE) :][:_SAMPLE]
-    # Cut at a line end, which is never part of a character: a partial character would exclude the right encoding.
+    # Cut at a line end, which is never part of a character.
     end = sample.rfind(b"\n")
-    sample = sample[: end + 1] if len(sample) == _SAMPLE and end > 0 else sample
-    guesses = _guess(sample)
-    if not _MULTIBYTE.intersection(guesses[:1]):
-        for encoding in sorted(_MULTIBYTE):
-            # Without its invalid bytes, is the sample most likely in this encoding?
-            text = sample.decode(encoding, "replace")
-            if _is_tolerable(text.count("\ufffd"), len(text)):
-                repaired = text.replace("\ufffd", "").encode(encoding, "ignore")
-                if _guess(repaired)[:1] == [encoding]:
-                    yield _Candidate(encoding, is_guess=True, replaces=True)
-    for encoding in guesses:
-        yield _Candidate(encoding, is_guess=True)
-
-
-def _guess(sample: bytes) -> list[str]:
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - most files are UTF-8
-
-    # Declarations in the sample were considered before.
-    matches = list(from_bytes(sample, cp_isolation=list(_LEGACY), enable_fallback=False, preemptive_behaviour=False))
-    encodings = [match.encoding for match in matches]
-    if not matches:
-        return []
-    # Of the encodings that give the same text or are equally likely, the most common one.
-    best = matches[0]
-    equal = [match.encoding for match in matches if (match.chaos, match.coherence) == (best.chaos, best.coherence)]
-    first = min((name for name in equal if name in _LEGACY), key=_LEGACY.index, default=best.encoding)
-    text = sample.decode(first)
-    same = (name for name in _LEGACY if name == first or sample.decode(name, "ignore") == text)
-    return list(dict.fromkeys([next(same, first), *encodings]))
+    return sample[: end + 1] if len(sample) == _SAMPLE and end > 0 else sample
 
 
 def _decode(content: bytes, candidate: _Candidate, allowance: Allowance) -> str:
@@ -344,6 +333,8 @@ def _check_replaced(replaced: int, characters: int, encoding: str, allowance: Al
         return
     name = encoding.removesuffix("_sig").replace("utf_", "UTF-")
     if not _is_tolerable(replaced, characters):
+        if not encoding.startswith("utf"):
+            raise UnicodeError  # it is in another encoding
         allowance.refuse(
             "undecodable",
             f"has {replaced:,} byte sequences that are not {name}, in {characters:,} characters; at most "

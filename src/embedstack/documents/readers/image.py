@@ -37,6 +37,9 @@ def read_image(content: bytes, allowance: Allowance) -> Reading:
 
     try:
         image = Image.open(io.BytesIO(content), formats=_FORMATS)
+    except Image.DecompressionBombError:
+        # Pillow has a limit of its own, which is higher.
+        allowance.refuse("too_large", "has too many pixels. Reduce its size.")
     except UnidentifiedImageError:
         allowance.refuse("corrupt", "cannot be read as an image; it may be truncated. Upload it again.")
     # Of an animation, the first frame has the text of the others.

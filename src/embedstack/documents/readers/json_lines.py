@@ -18,7 +18,7 @@ __all__ = ["read_json_lines"]
 #: Fields for a row's text and title, by priority.
 _TEXTS = ("text", "content", "body", "page_content", "passage", "document", "abstract", "description")
 _RECORD_SEPARATOR = "\x1e"
-_VALUE = re.compile(r"\S")
+_VALUE = re.compile(r"[^\s,]")
 _TITLES = ("title", "heading", "headline", "subject")
 
 
@@ -75,7 +75,7 @@ def _is_json(line: str) -> bool:
 
 
 def _values(text: str, allowance: Allowance) -> Iterator[tuple[int, Any]]:
-    """Values that are separated by blanks, each with the number of its first line."""
+    """Values that are separated by blanks or commas, each with the number of its first line."""
     decoder = json.JSONDecoder()
     position, number = 0, 1
     while match := _VALUE.search(text, position):

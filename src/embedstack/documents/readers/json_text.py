@@ -7,6 +7,7 @@ from typing import Any
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean, clean_line
+from embedstack.documents.readers.data_uris import remove_data_uris
 from embedstack.documents.readers.encodings import decode
 from embedstack.documents.readers.outline import Outline, Reading
 from embedstack.documents.readers.plain_text import read_plain_text
@@ -74,7 +75,7 @@ def parse_json(content: bytes, allowance: Allowance) -> tuple[Any, str]:
 def _rows(values: list[Any], allowance: Allowance) -> Iterator[Section]:
     for number, value in enumerate(values, start=1):
         allowance.take_row()
-        text = "\n".join(_lines(value))
+        text = remove_data_uris("\n".join(_lines(value)), allowance)
         allowance.take_characters(len(text))
         if text.strip():
             yield Section(text, row=number)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 
 from markdown_it import MarkdownIt
@@ -77,10 +78,15 @@ def _title(fields: list[str]) -> str | None:
     return None
 
 
+@cache
+def _parsers() -> tuple[MarkdownIt, MarkdownIt]:
+    """Parsers of blocks and of inline syntax; creating them takes a millisecond."""
+    return MarkdownIt("commonmark").disable("inline"), MarkdownIt("commonmark")
+
+
 def _headings(text: str) -> Iterator[tuple[int, int, int, str]]:
     # Parse blocks only; inline syntax matters only in headings.
-    parser = MarkdownIt("commonmark").disable("inline")
-    inline = MarkdownIt("commonmark")
+    parser, inline = _parsers()
     tokens = parser.parse(text)
     for token, content in pairwise(tokens):
         if token.type == "heading_open" and token.level == 0 and token.map:

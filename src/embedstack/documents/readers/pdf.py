@@ -6,13 +6,14 @@ from itertools import islice
 from typing import NamedTuple
 
 from pypdfium2 import PdfDocument, PdfiumError
-from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+from pypdfium2.raw import FORMTYPE_XFA_FULL, FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean, clean_line
 from embedstack.documents.readers.outline import Reading
 from embedstack.documents.readers.pdf_annotations import Annotations, read_annotations
+from embedstack.documents.readers.pdf_scans import read_scan
 from embedstack.documents.readers.pdf_text import LINE_END_HYPHEN, HyphenJoiner, is_readable, mixes_scripts
 
 __all__ = ["read_pdf"]
@@ -20,13 +21,14 @@ __all__ = ["read_pdf"]
 # PDFium's character for a hyphen at a line end that it has removed.
 _PDFIUM_HYPHEN = "\ufffe"
 _MAX_BOOKMARKS = 10_000
-_OCR = "Scanned pages need OCR first."
+_OCR = "EMBEDSTACK_OCR=true reads scanned pages by OCR, except in a function."
 
 
 class _Page(NamedTuple):
     text: str  # with marks at hyphenated line ends
     is_unreadable: bool  # whether its fonts do not map to Unicode
     is_doubtful: bool  # whether they map some letters wrongly
+    is_scanned: bool  # whether its text comes from OCR
     files: int  # number of attached files
 
 
@@ -35,8 +37,8 @@ def read_pdf(content: bytes, allowance: Allowance) -> Reading:
 
     A page's headings are those of the first bookmark on it, or of the last bookmark before it. Filled form fields
     follow the page's text as ``name: value`` lines. Words that are hyphenated at line ends are joined. Pages without
-    text, such as scans, pages whose fonts do not map to Unicode, and attached files are counted in notes. Encrypted
-    PDFs that open without a password are read.
+    text, such as scans, and pages whose fonts do not map to Unicode are read by OCR if it is on. They and attached
+    files are counted in notes. Encrypted PDFs that open without a password are read.
 
     Raises:
         DocumentRefused: The PDF needs a password ("encrypted"), a page cannot be read ("corrupt"; the message has its
@@ -75,6 +77,8 @@ def _read(document: PdfDocument, allowance: Allowance) -> Reading:
         if page.text
     ]
     _note_omissions(pages, len(sections), allowance)
+    if document.get_formtype() == FORMTYPE_XFA_FULL:
+        allowance.notes.append("It is an XFA form, whose fields were not read. Print it to a new PDF.")
     files = document.count_attachments() + sum(page.files for page in pages)
     if files:
         were = "file was" if files == 1 else "files were"
@@ -85,18 +89,21 @@ def _read(document: PdfDocument, allowance: Allowance) -> Reading:
 def _note_omissions(pages: list[_Page], with_text: int, allowance: Allowance) -> None:
     unreadable = sum(page.is_unreadable for page in pages)
     empty = sum(not page.text and not page.is_unreadable for page in pages)
+    scanned = sum(page.is_scanned for page in pages)
+    hint = "" if allowance.limits.ocr_languages else f" {_OCR}"
     if unreadable and not with_text:
         allowance.refuse(
             "undecodable",
-            f"has fonts that do not map to Unicode on {unreadable} of {len(pages)} pages, and no readable text. Apply "
-            "OCR to it, or export it again with embedded Unicode maps.",
+            f"has fonts that do not map to Unicode on {unreadable} of {len(pages)} pages, and no readable text. Export "
+            f"it again with embedded Unicode maps.{hint}",
         )
     if not with_text:
-        allowance.refuse("empty", f"has no text on any of {len(pages)} pages. {_OCR}")
+        allowance.refuse("empty", f"has no text on any of {len(pages)} pages.{hint}")
+    if scanned:
+        allowance.notes.append(f"Pages read by OCR: {scanned} of {len(pages)}.")
     if unreadable:
         allowance.notes.append(
-            f"{unreadable} of {len(pages)} pages have fonts that do not map to Unicode. Their text was omitted; they "
-            "need OCR."
+            f"{unreadable} of {len(pages)} pages have fonts that do not map to Unicode. Their text was omitted.{hint}"
         )
     doubtful = sum(page.is_doubtful for page in pages)
     if doubtful:
@@ -104,7 +111,7 @@ def _note_omissions(pages: list[_Page], with_text: int, allowance: Allowance) ->
             f"{doubtful} of {len(pages)} pages have fonts that map some letters wrongly to Unicode. Check their text."
         )
     if empty:
-        allowance.notes.append(f"{empty} of {len(pages)} pages have no text. {_OCR}")
+        allowance.notes.append(f"{empty} of {len(pages)} pages have no text.{hint}")
 
 
 def _read_page(document: PdfDocument, index: int, allowance: Allowance) -> _Page:
@@ -115,9 +122,10 @@ def _read_page(document: PdfDocument, index: int, allowance: Allowance) -> _Page
         allowance.refuse("corrupt", f"cannot be read on page {index + 1}. Print it to a new PDF.")
     is_unreadable = not is_readable(extracted)
     text = "" if is_unreadable else clean(extracted.replace(_PDFIUM_HYPHEN, LINE_END_HYPHEN)).strip()
-    text = "\n".join(filter(None, (text, *map(clean, annotations.lines))))
+    scan = "" if text else read_scan(document, index, allowance)
+    text = "\n".join(filter(None, (text or scan, *map(clean, annotations.lines))))
     allowance.take_characters(len(text))
-    return _Page(text, is_unreadable, mixes_scripts(text), annotations.files)
+    return _Page(text, is_unreadable and not scan, mixes_scripts(text), bool(scan), annotations.files)
 
 
 def _extract(document: PdfDocument, index: int) -> tuple[str, Annotations]:

@@ -1,5 +1,6 @@
 """The parent's side of a reader process."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -86,8 +87,8 @@ class ReaderProcess:
         return not self._is_broken and self._documents < _MAX_DOCUMENTS and self._process.poll() is None
 
     def close(self) -> None:
-        """End the process. Does nothing if it has ended."""
-        self._process.kill()
+        """End the process and those that it has started. Does nothing if it has ended."""
+        self._kill()
         self._process.wait()
         self._responses.close()
         try:
@@ -165,6 +166,13 @@ class ReaderProcess:
 
     def _time_out(self) -> None:
         self._timed_out = True
+        self._kill()
+
+    def _kill(self) -> None:
+        # The process leads a group, which contains Tesseract. While it is not reaped, no other group has its number.
+        if self._process.returncode is None and hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
 
     def _refuse(self, allowance: Allowance, seconds: float) -> NoReturn:

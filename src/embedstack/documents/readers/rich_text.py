@@ -4,7 +4,7 @@ striprtf, the usual library, loses headings, footnotes and text boxes, and takes
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
@@ -107,6 +107,10 @@ class _State:
     is_hidden: bool = False
     is_note: bool = False
 
+    def inner(self) -> "_State":
+        """The properties at the start of a group in this one."""
+        return _State(self.destination, self.font, self.fallbacks, self.is_hidden)
+
 
 @dataclass(slots=True)
 class _Paragraph:
@@ -133,7 +137,7 @@ class _Document:
         self._bytes = bytearray()  # not decoded yet: a character may have several
         self._set = "cp1252"
         self._fonts: dict[int, str] = {}
-        self._entry = ""  # text of a style's name or of the title
+        self._entry: list[str] = []  # text of a style's name or of the title
         self._style: int | None = None
         self._style_level: int | None = None
         self._levels: dict[int, int] = {}
@@ -157,7 +161,7 @@ class _Document:
         self._decode()
         self._to_skip = 0
         self._stack.append(self._state)
-        self._state = replace(self._state, is_note=False)
+        self._state = self._state.inner()
 
     def close(self) -> bool:
         """End the open group. Returns False at the end of the document."""
@@ -170,7 +174,7 @@ class _Document:
         if closed.destination == "styles":
             self._end_style()
         elif closed.destination == "title" and self._state.destination != "title":
-            self.title, self._entry = self._entry, ""
+            self.title, self._entry = "".join(self._entry), []
         return bool(self._stack)
 
     def word(self, word: str, number: int | None) -> None:
@@ -238,7 +242,7 @@ class _Document:
             if not self._state.is_hidden:
                 self._paragraph.text.append(text)
         elif self._state.destination in ("styles", "title"):
-            self._entry += text
+            self._entry.append(text)
 
     def _property(self, word: str, number: int) -> bool:
         """Handle a property of characters. Returns False for other words."""
@@ -265,12 +269,12 @@ class _Document:
             self._style_level = number
 
     def _end_style(self) -> None:
-        name = self._entry.strip().rstrip(";").strip()
+        name = "".join(self._entry).strip().rstrip(";").strip()
         heading = _HEADING.fullmatch(name)
         level = int(heading[1]) - 1 if heading else _TITLE_LEVEL if name.lower() == "title" else self._style_level
         if level is not None and self._style is not None:
             self._levels[self._style] = level
-        self._entry, self._style, self._style_level = "", None, None
+        self._entry, self._style, self._style_level = [], None, None
 
     def _text_word(self, word: str, number: int | None) -> None:
         if word in _BLOCK_ENDS:

@@ -1,22 +1,19 @@
 """Builds sections from the rows of a sheet: one section per row, with the header's names before the values."""
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from datetime import date
 from typing import NamedTuple
 
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.cleaning import clean, clean_line
+from embedstack.documents.readers.column_names import COMPARED_ROWS, is_column_name
+from embedstack.documents.readers.data_uris import remove_data_uris
 
 __all__ = ["MergedCells", "SheetRow", "sheet_sections"]
 
 # A header lies within the first rows, below a sheet's title.
 _HEADER_ROWS = 15
-_SAMPLE_ROWS = 50
-_YEAR = re.compile(r"(?:19|20)\d\d")
-_NUMBER = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?%?")
 
 
 class SheetRow(NamedTuple):
@@ -45,9 +42,10 @@ def sheet_sections(
 ) -> list[Section]:
     """Sections of a sheet.
 
-    The header is the first row that fills at least half of the sheet's width with names. Years and dates count as names
-    if the next row has none. Rows above it, such as a title, and rows of a sheet without a header are lines with bars
-    between the cells. A merged cell's value is that of each row and header column that it covers.
+    The header is the first row that fills at least half of the sheet's width, if its cells are names by
+    :func:`~embedstack.documents.readers.column_names.is_column_name`. Rows above it, such as a title, and rows of a
+    sheet without a header are lines with bars between the cells. A merged cell's value is that of each row and header
+    column that it covers.
 
     Args:
         name: The sheet's name. It is the heading of all sections, and the first line of the first one.
@@ -73,6 +71,7 @@ def sheet_sections(
             text = "\n".join(
                 f"{names.get(column) or f'column {column + 1}'}: {clean(text).strip()}" for column, text in row.cells
             )
+        text = remove_data_uris(text, allowance)
         if not sections and heading:
             text = f"{heading}\n\n{text}"
         allowance.take_characters(len(text))
@@ -86,32 +85,22 @@ def _line(row: SheetRow) -> str:
 
 
 def _header_index(rows: list[SheetRow]) -> int | None:
-    width = max((len(row.cells) for row in rows[:_SAMPLE_ROWS]), default=0)
+    width = max((len(row.cells) for row in rows[:COMPARED_ROWS]), default=0)
     if width < 2:
         return None
     for index, row in enumerate(rows[:_HEADER_ROWS]):
         if len(row.cells) >= max(2, width / 2):
-            return index if _is_header(row, rows[index + 1 : index + 2]) else None
+            return index if _is_header(row, rows[index + 1 : index + 1 + COMPARED_ROWS]) else None
     return None
 
 
 def _is_header(row: SheetRow, following: list[SheetRow]) -> bool:
-    periods = {column for column, text in row.cells if _is_period(text)}
-    if any(column not in periods and _NUMBER.fullmatch(text) for column, text in row.cells):
-        return False
-    if not periods:
-        return True
-    return not any(column in periods and _is_period(text) for next_row in following for column, text in next_row.cells)
-
-
-def _is_period(text: str) -> bool:
-    if _YEAR.fullmatch(text):
-        return True
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return not text.isdigit()
+    values: dict[int, list[str]] = {}
+    for other in following:
+        if other.cells != row.cells:
+            for column, text in other.cells:
+                values.setdefault(column, []).append(text.strip())
+    return bool(values) and all(is_column_name(text.strip(), values.get(column, ())) for column, text in row.cells)
 
 
 def _fill_merged(rows: list[SheetRow], merged: Sequence[MergedCells], header: int | None) -> list[SheetRow]:

@@ -90,7 +90,8 @@ class _Workbook:
             self.sheets.append((attributes.get("name", ""), attributes.get("id", "")))
             self.hidden_sheets += attributes.get("state", "visible") != "visible"
         elif element == "workbookPr":
-            self.from_1904 = attributes.get("date1904") in ("1", "true")
+            # An extension has an element of the same name.
+            self.from_1904 = self.from_1904 or attributes.get("date1904") in ("1", "true")
 
 
 def _shared_strings(package: zipfile.ZipFile, part: str | None, allowance: Allowance) -> list[str]:

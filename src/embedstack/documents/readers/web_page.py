@@ -1,6 +1,7 @@
 """Reads HTML: one section per heading, without scripts, navigation and media."""
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 from embedstack.documents.limits import Allowance
@@ -29,6 +30,9 @@ _BLOCKS = frozenset({
     "table", "tbody", "tfoot", "thead", "title", "tr", "ul", *_HEADINGS, *_PREFORMATTED,
 })  # fmt: skip
 _CELLS = frozenset({"td", "th"})
+_BAR = " | "
+_PARAGRAPHS = frozenset({"", "tr", "p", "div"})
+_MAX_ROW = 2_000
 _TIGHT = frozenset({"li", "tr", "dt", "dd", "option"})
 _LISTS = frozenset({"ol", "ul", "menu", "dir"})
 _BULLET = "- "
@@ -98,6 +102,7 @@ class _Block(NamedTuple):
     element: str
     marker: str  # of a list's item
     text: str
+    cell: int = 0  # number of the table's cell
 
 
 class WebPage:
@@ -120,6 +125,8 @@ class WebPage:
         self._block = ""
         self._marker = ""  # of the next block
         self._lists: list[int | None] = []  # the last number of each open list; None for lists without
+        self._rows: list[int | None] = [None]  # of each open table, the first block of the open row
+        self._cell = 0
         self._inline: list[str] = []
         self._has_text = False
 
@@ -158,14 +165,16 @@ class WebPage:
             self._block = self._block if tag == "div" and self._block in _HEADINGS else tag
             self._preformatted += tag in _PREFORMATTED
             self._start_list(tag, attributes)
+            self._start_row(tag)
         elif tag == "img":
             alternative = _ALTERNATIVE.search(attributes)
             if alternative:
                 self.text(f" {unescape(alternative[1] or alternative[2] or alternative[3] or '')} ")
         elif tag == "br":
             self._inline.append(_BREAK)
-        elif tag in _CELLS and self._has_text:
-            self._inline.append(" | ")
+        elif tag in _CELLS:
+            self._cell += 1
+            self._inline += [_BAR] if self._has_text else []
 
     def _start_list(self, tag: str, attributes: str) -> None:
         number = _NUMBER.search(attributes) if tag in ("ol", "li") else None
@@ -177,6 +186,26 @@ class WebPage:
             if last is not None:
                 self._lists[-1] = last = int(number[1]) if number else last + 1
                 self._marker = f"{last}. "
+
+    def _start_row(self, tag: str) -> None:
+        if tag == "table":
+            self._rows.append(None)
+        elif tag == "tr":
+            self._end_row()
+            self._rows[-1] = len(self._blocks)
+
+    def _end_row(self) -> None:
+        """Join the paragraphs of a row, unless they are a page that is laid out as a table."""
+        start, self._rows[-1] = self._rows[-1], None
+        blocks = self._blocks[start:] if start is not None else []
+        if not blocks or any(block.marker or block.element not in _PARAGRAPHS for block in blocks):
+            return
+        parts = [blocks[0].text]
+        for before, block in pairwise(blocks):
+            parts += [" " if block.cell == before.cell else _BAR, block.text]
+        line = " ".join("".join(parts).split())
+        if len(line) <= _MAX_ROW:
+            self._blocks[start:] = [_Block("tr", "", line)]
 
     def end(self, tag: str) -> None:
         """See :class:`MarkupHandler`."""
@@ -191,6 +220,11 @@ class WebPage:
                 self._lists.pop()
             if tag == "li" or tag in _LISTS:
                 self._marker = ""
+            if tag in ("tr", "table"):
+                self._end_row()
+            if tag == "table" and len(self._rows) > 1:
+                self._rows.pop()
+                self._rows[-1] = None  # the rows of a table in a row stay separate
             self._preformatted = max(0, self._preformatted - (tag in _PREFORMATTED))
 
     def text(self, text: str) -> None:
@@ -212,5 +246,5 @@ class WebPage:
             title = " ".join(lines).removeprefix(_CDATA).removesuffix(_CDATA_END)
             self.title = self.title or title.strip()
         else:
-            self._blocks.append(_Block(self._block, self._marker, "\n".join(lines)))
+            self._blocks.append(_Block(self._block, self._marker, "\n".join(lines), self._cell))
             self._marker = ""

@@ -1,6 +1,7 @@
 """Parses XML into events, with memory that does not grow with its size, and without recursion.
 
-Entities are refused: they can expand without limit, and external ones would read other files.
+Entities that contain others are refused, because they can expand without limit, and external ones, because they would
+read other files.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,8 @@ EndElement = Callable[[str], None]
 TextData = Callable[[str], None]
 
 _BLOCK_BYTES = 64 * 1024
+# Characters of an entity, which a document may repeat for every four bytes.
+_MAX_ENTITY = 200
 
 
 class NotWellFormed(Exception):
@@ -30,8 +33,8 @@ class NotWellFormed(Exception):
         self.line = line
 
 
-class _HasDeclarations(Exception):
-    """The document type declares entities or default attributes."""
+class _IsRefused(Exception):
+    """The document type declares entities or default attributes that are refused."""
 
 
 def parse_xml(
@@ -58,13 +61,14 @@ def parse_xml(
 
     Raises:
         NotWellFormed: The content is not XML.
-        DocumentRefused: It declares entities or default attributes ("corrupt").
+        DocumentRefused: It declares long, nested or external entities, or default attributes ("corrupt").
     """
     # Without namespace processing: expat would copy the namespace name, which may be long, for every element.
     parser = expat.ParserCreate(encoding)
     parser.buffer_text = True
+    parser.EntityDeclHandler = _check_entity
     # Default attributes can expand like entities: each element repeats them.
-    parser.EntityDeclHandler = parser.AttlistDeclHandler = _refuse_declaration
+    parser.AttlistDeclHandler = _refuse_attributes
     parser.StartElementHandler = lambda element, attributes: start(_local(element), _by_local_name(attributes))
     if end:
         parser.EndElementHandler = lambda element: end(_local(element))
@@ -80,7 +84,7 @@ def parse_xml(
             size = _BLOCK_BYTES if parser.CurrentByteIndex > position else 2 * size
             position = parser.CurrentByteIndex
         parser.Parse(b"", True)
-    except _HasDeclarations:
+    except _IsRefused:
         allowance.refuse("corrupt", "declares entities in its document type. Save it without a document type.")
     except expat.ExpatError as error:
         if expat.ErrorString(error.code) == expat.errors.XML_ERROR_NO_MEMORY:
@@ -100,5 +104,15 @@ def _local(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def _refuse_declaration(*_: object) -> None:
-    raise _HasDeclarations
+def _check_entity(
+    _name: str, is_parameter: bool, value: str | None, _base: str | None, *_identifiers: str | None
+) -> None:
+    # External parameter entities, such as lists of character names, are never loaded.
+    if value is None and is_parameter:
+        return
+    if value is None or len(value) > _MAX_ENTITY or not {"&", "%"}.isdisjoint(value):
+        raise _IsRefused
+
+
+def _refuse_attributes(*_: object) -> None:
+    raise _IsRefused

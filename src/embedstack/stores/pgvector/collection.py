@@ -9,7 +9,7 @@ import numpy as np
 from psycopg import sql
 
 from embedstack.errors import ConfigurationError
-from embedstack.stores.base import Mode, check_search, parse_required_filter
+from embedstack.stores.base import Collection, Mode, check_search, parse_required_filter
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Filter, parse_filter
 from embedstack.stores.pgvector.conditions import conditions_sql
@@ -29,7 +29,7 @@ _BATCH = 2000
 _NO_VECTOR = np.empty(0, np.float32)
 
 
-class PgVectorCollection:
+class PgVectorCollection(Collection):
     """A :class:`~embedstack.stores.base.Collection` in one table."""
 
     filters_by_index = True

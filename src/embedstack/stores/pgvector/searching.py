@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Query", "search_rows"]
 
-#: The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher: Reciprocal Rank Fusion outperforms Condorcet and
-#: individual Rank Learning Methods, SIGIR 2009).
-_RRF = 60
+#: Weights of the keyword ranking in a fusion, where other rankings weigh 1. An embedding model knows little about an
+#: identifier. Measured by benchmarks/retrieval.py; docs/guides/vector-stores.md has the figures.
+_KEYWORD_WEIGHT, _IDENTIFIER_WEIGHT = 1.0, 19.0
 #: pgvector's maximum of hnsw.ef_search.
 _MAX_EF_SEARCH = 1000
 #: Candidates of each ranking that is fused: this many times k, and at least this many.
@@ -127,22 +127,32 @@ class _Search:
         return self._records(self._best(keywords.ranking(), self._query.k))
 
     def fused(self) -> Sequence[tuple[Any, ...]]:
-        """The records of the rankings by vector, keywords and sparse vector, by reciprocal rank fusion."""
+        """The records of the rankings by vector, keywords and sparse vector, by the weighted mean of their scores.
+
+        Each ranking's scores are scaled to 0 to 1: those of keywords and sparse vectors from 0 to the highest one,
+        since 0 means nothing in common, and similarities from the lowest to the highest one of the candidates.
+        Reciprocal rank fusion ignores by how much one candidate is better than the next, and was worse than the better
+        of its rankings.
+        """
         query = self._query
         depth = max(_MIN_FUSED, _FUSED_DEPTH * query.k)
         # All statements are sent before the first result is read.
         keywords = None if query.text is None else KeywordQuery(self._connection, self._generation, query.text)
         sparse = None if query.sparse is None else self._nearest_sparse(query.sparse, depth)
         nearest = self._nearest_ids(depth)
-        rankings = [self._ids(nearest, depth)]
+        similarities = self._similarities(nearest, depth)
+        rankings = [(1.0, _scaled(similarities, min(similarities.values(), default=0.0)))]
         if sparse is not None:
-            rankings.append([record_id for record_id, similarity in sparse.fetchall() if similarity > 0])
+            products = {record_id: product for record_id, product in sparse.fetchall() if product > 0}
+            rankings.append((1.0, _scaled(products)))
         if keywords is not None:
-            rankings.append(list(self._best(keywords.ranking(), depth)))
+            weight = _IDENTIFIER_WEIGHT if _is_identifier(query.text or "") else _KEYWORD_WEIGHT
+            rankings.append((weight, _scaled(self._best(keywords.ranking(), depth))))
         scores: dict[str, float] = defaultdict(float)
-        for ranking in rankings:
-            for rank, record_id in enumerate(ranking, 1):
-                scores[record_id] += 1 / (_RRF + rank)
+        total = sum(weight for weight, _ in rankings)
+        for weight, ranking in rankings:
+            for record_id, score in ranking.items():
+                scores[record_id] += weight / total * score
         return self._records(scores)
 
     def _nearest_ids(self, depth: int, *, exact: bool = False) -> "Cursor[Any]":
@@ -156,11 +166,11 @@ class _Search:
         )  # fmt: skip
         return self._execute(statement, [*self._vectors, *self._parameters, depth], candidates=depth, exact=exact)
 
-    def _ids(self, nearest: "Cursor[Any]", depth: int) -> list[str]:
+    def _similarities(self, nearest: "Cursor[Any]", depth: int) -> dict[str, float]:
         rows = nearest.fetchall()
         if len(rows) < self._query.k:
             rows = self._nearest_ids(depth, exact=True).fetchall()
-        return [record_id for record_id, similarity in rows if self._is_above_threshold(similarity)]
+        return {record_id: similarity for record_id, similarity in rows if self._is_above_threshold(similarity)}
 
     def _nearest_sparse(self, sparse: Mapping[int, float], depth: int) -> "Cursor[Any]":
         """Ids and inner products of the nearest sparse vectors, nearest first; 0 without common positions."""
@@ -222,3 +232,15 @@ class _Search:
             (str(min(max(self._query.ef_search, candidates), _MAX_EF_SEARCH)), "off" if exact else "on"),
         )
         return self._connection.execute(statement, values, binary=True)
+
+
+def _scaled(scores: Mapping[str, float], lowest: float = 0.0) -> dict[str, float]:
+    """Scores on a scale from ``lowest``, which becomes 0, to the highest score, which becomes 1."""
+    span = max(scores.values(), default=0.0) - lowest
+    return {record_id: (score - lowest) / span if span > 0 else 1.0 for record_id, score in scores.items()}
+
+
+def _is_identifier(text: str) -> bool:
+    """Whether a query is one word with digits or punctuation inside, such as ``ERR_CONN_42`` or ``foo.bar``."""
+    words = text.split()
+    return len(words) == 1 and not words[0].strip("\"'.,:;!?()[]{}").isalpha()

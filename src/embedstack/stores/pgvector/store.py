@@ -7,7 +7,7 @@ from psycopg import sql
 from psycopg.rows import scalar_row
 
 from embedstack.errors import CollectionNotFound, ConfigurationError
-from embedstack.stores.base import Collection, require_complete, require_own_collection
+from embedstack.stores.base import Collection, VectorStore, require_complete, require_own_collection
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.pgvector.collection import PgVectorCollection
 from embedstack.stores.pgvector.database import Connection, Database
@@ -19,7 +19,7 @@ __all__ = ["PgVectorStore"]
 _MAX_DIMENSIONS = 4000
 
 
-class PgVectorStore:
+class PgVectorStore(VectorStore):
     """A :class:`~embedstack.stores.base.VectorStore` on Postgres with pgvector.
 
     Reading needs a role that may SELECT; see :meth:`grant_reader`. The schema is created or migrated by the first call

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedstack.calls.call_context import Call
 from embedstack.errors import ConfigurationError, DeadlineExceeded, FilterRefused
-from embedstack.stores.base import Mode, check_search, parse_required_filter
+from embedstack.stores.base import Collection, Mode, check_search, parse_required_filter
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import Condition, Filter, matches, parse_filter
 from embedstack.stores.records import Hit, Record, Stored, check_vector
@@ -35,7 +35,7 @@ _NUMBER_BYTES = 26
 _NAMES_BYTES = 128
 
 
-class S3VectorsCollection:
+class S3VectorsCollection(Collection):
     """A :class:`~embedstack.stores.base.Collection` in one index.
 
     S3 Vectors has no transactions. A batch is written atomically, but compared with the stored records before that.

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from embedstack.errors import CollectionNotFound, ConfigurationError, StoreError
 from embedstack.settings.settings import load_settings
-from embedstack.stores.base import Collection, replaced_error, require_complete, require_own_collection
+from embedstack.stores.base import (
+    Collection,
+    VectorStore,
+    replaced_error,
+    require_complete,
+    require_own_collection,
+)
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.records import hash_text
 from embedstack.stores.s3vectors.collection import S3VectorsCollection
@@ -29,7 +35,7 @@ _MAX_NAME = 63
 _DIGEST_DIGITS = 12
 
 
-class S3VectorsStore:
+class S3VectorsStore(VectorStore):
     """A :class:`~embedstack.stores.base.VectorStore` on Amazon S3 Vectors. The vector bucket must exist."""
 
     def __init__(

@@ -104,7 +104,8 @@ class CloudWatch(CloudWatchResponse):  # type: ignore[misc]  # moto is untyped
         if not plain and not extended:
             raise InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
         start, end = _utc(self._get_param("StartTime")), _utc(self._get_param("EndTime"))
-        if start >= end:
+        # Fractions of a second are ignored.
+        if start.replace(microsecond=0) >= end.replace(microsecond=0):
             raise InvalidParameterValue("The parameter StartTime must be less than the parameter EndTime.")
         period = int(self._get_param("Period"))
         _check_period(period)
@@ -135,7 +136,8 @@ class CloudWatch(CloudWatchResponse):  # type: ignore[misc]  # moto is untyped
         start, end = _utc(params["StartTime"]), _utc(params["EndTime"])
         if start > end:
             raise ValidationError("The parameter EndTime must be greater than StartTime.")
-        if start == end:
+        # Fractions of a second are ignored.
+        if start.replace(microsecond=0) == end.replace(microsecond=0):
             raise ValidationError("The parameter StartTime must not equal parameter EndTime.")
         queries = params.get("MetricDataQueries", [])
         for query in queries:

@@ -96,5 +96,9 @@ def _policies(role: Any) -> "Iterator[IAMPolicy]":
 
 
 def _statements(document: str) -> list[dict[str, Any]]:
-    statements = json.loads(document).get("Statement", [])
+    try:
+        statements = json.loads(document).get("Statement", [])
+    except ValueError:
+        # moto's IAM stores any text. One that is no policy allows nothing.
+        return []
     return statements if isinstance(statements, list) else [statements]

@@ -77,7 +77,7 @@ class Rds(RDSResponse):  # type: ignore[misc]  # moto is untyped
         """CreateDBInstance; the first instance of a cluster starts its server."""
         response: ActionResult = super().create_db_instance()
         instance = response.result["DBInstance"]
-        cluster = self.backend.clusters.get(instance.db_cluster_identifier)
+        cluster = self._cluster_of(instance)
         if isinstance(cluster, AuroraCluster):
             instance.__class__ = AuroraInstance
             self._run(cluster)
@@ -86,7 +86,7 @@ class Rds(RDSResponse):  # type: ignore[misc]  # moto is untyped
     def delete_db_instance(self) -> ActionResult:
         """DeleteDBInstance; deleting the last instance of a cluster stops its server."""
         response: ActionResult = super().delete_db_instance()
-        cluster = self.backend.clusters.get(response.result["DBInstance"].db_cluster_identifier)
+        cluster = self._cluster_of(response.result["DBInstance"])
         if isinstance(cluster, AuroraCluster) and not cluster.members:
             self.host.stop(cluster.database)
         return response
@@ -96,6 +96,11 @@ class Rds(RDSResponse):  # type: ignore[misc]  # moto is untyped
         if cluster_id not in self.backend.clusters:
             raise DBClusterNotFoundError(cluster_id)
         return self.backend.clusters[cluster_id]
+
+    def _cluster_of(self, instance: Any) -> Any:
+        """The cluster of an instance; None for an instance without a cluster."""
+        # moto looks up identifiers in lower case, which None does not have.
+        return self.backend.clusters.get(instance.db_cluster_identifier or "")
 
     def _run(self, cluster: Any) -> None:
         if isinstance(cluster, AuroraCluster) and cluster.runs:

@@ -158,7 +158,8 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
 
     def update_metadata_configuration(self) -> ActionResult:
         """UpdateMetadataConfiguration: makes metadata keys searchable, or unsearchable."""
-        index = self._index()
+        with self.s3vectors_backend.lock:
+            index = self.s3vectors_backend.find_index(self.params)
         added, deleted = (
             (self.params.get(member) or {}).get("textSearchConfigurations") for member in ("add", "delete")
         )
@@ -173,7 +174,8 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
 
     def update_index_mode(self) -> ActionResult:
         """UpdateIndexMode: every index is in ENHANCED mode."""
-        self._index()
+        with self.s3vectors_backend.lock:
+            self.s3vectors_backend.find_index(self.params)
         _require_enhanced(self.params, "indexMode")
         return EmptyResult()
 

@@ -8,7 +8,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from localaws.services.sagemaker.component_api import InferenceComponentActions
 from localaws.services.sagemaker.containers.artifacts import artifact_exists
 from localaws.services.sagemaker.containers.images import ContainerDefinition
-from localaws.services.sagemaker.containers.instance_types import has_gpu
+from localaws.services.sagemaker.containers.instance_types import has_gpu, preferred_type
 from localaws.services.sagemaker.control_plane import ResourceLimitExceeded, one_page, refuse as _refuse
 from localaws.services.sagemaker.endpoints.capacity import VariantChange
 from localaws.services.sagemaker.endpoints.deployment_policy import DeploymentPolicy, check_deployment_config
@@ -223,7 +223,7 @@ class SageMaker(InferenceComponentActions):
             _refuse("One or more endpoint features are not supported using this configuration")
         specs, pools = [], []
         for variant in config.production_variants:
-            instance_type = variant.get("InstanceType")
+            instance_type = preferred_type(variant)
             if instance_type and self.host.config.refuse_gpu_instances and has_gpu(instance_type):
                 raise NotImplementedError(
                     f"CreateEndpoint on {instance_type}, whose GPUs this machine may not replace by its CPU "

@@ -1,8 +1,10 @@
 """Cores, memory and accelerators of instance types."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Resources", "has_gpu", "resources_of"]
+__all__ = ["Resources", "has_gpu", "preferred_type", "resources_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,15 @@ _OTHER_CPUS = {"t2.medium": 2, "c4.8xlarge": 36}
 #: MB accepted and 4096 MB rejected.
 _SCHEDULABLE_WITH_ACCELERATORS = 0.2
 _SCHEDULABLE_WITHOUT = 0.5
+
+
+def preferred_type(production_variant: Mapping[str, Any]) -> str | None:
+    """The InstanceType of a ProductionVariant, or of its instance pool that SageMaker tries first."""
+    pools = production_variant.get("InstancePools")
+    if pools:
+        return str(min(pools, key=lambda pool: int(pool["Priority"]))["InstanceType"])
+    instance_type = production_variant.get("InstanceType")
+    return None if instance_type is None else str(instance_type)
 
 
 def resources_of(instance_type: str) -> Resources:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.core.threads import at_the_same_time
 from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.instance_types import preferred_type
 from localaws.services.sagemaker.endpoints.variants import VariantStatus
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def added_instances(changes: Sequence[VariantChange], deployment: "Deployment") 
     for change in changes:
         variant = deployment.find(change.variant)
         if variant is not None and change.instances is not None and change.instances > variant.group.desired:
-            added[variant.spec.production_variant["InstanceType"]] += change.instances - variant.group.desired
+            added[str(preferred_type(variant.spec.production_variant))] += change.instances - variant.group.desired
     return added
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from localaws.core.threads import at_the_same_time
 from localaws.core.timestamps import utc_now
 from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.instance_types import preferred_type
 from localaws.services.sagemaker.endpoints.variants import Variant
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Deployment:
         instances: Counter[str] = Counter()
         for variant in self.variants:
             if variant.serverless is None:
-                instances[variant.spec.production_variant["InstanceType"]] += variant.group.desired
+                instances[str(preferred_type(variant.spec.production_variant))] += variant.group.desired
         return instances
 
     def find(self, name: str) -> Variant | None:

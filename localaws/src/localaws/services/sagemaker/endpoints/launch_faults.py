@@ -5,7 +5,7 @@ from typing import Self
 
 __all__ = ["LAUNCH_FAULTS", "LaunchFault"]
 
-# From the tests of aws/deep-learning-containers, 2026-08.
+# As users quoted it in 2026-08; its beginning is in aws/deep-learning-containers#6673.
 _NO_CAPACITY = (
     "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a "
     "different ML instance type or after some time. Consider configuring InstancePools in your EndpointConfig with "

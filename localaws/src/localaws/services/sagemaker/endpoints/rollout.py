@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from moto.cloudwatch.models import cloudwatch_backends
 
 from localaws.services.sagemaker.containers.container import ContainerFailed
+from localaws.services.sagemaker.containers.instance_types import preferred_type
 from localaws.services.sagemaker.endpoints.deployment_policy import CapacitySize, DeploymentPolicy
 from localaws.services.sagemaker.endpoints.variants import VariantStatus
 
@@ -211,7 +212,7 @@ class Rollout:
             summary |= {
                 "CurrentInstanceCount": _count(self._share, spec.instances),
                 "DesiredInstanceCount": spec.instances,
-                "InstanceType": spec.production_variant["InstanceType"],
+                "InstanceType": preferred_type(spec.production_variant),
             }
         if self._status is not None:
             summary["VariantStatus"] = self._status.describe()

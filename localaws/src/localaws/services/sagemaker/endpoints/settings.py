@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from localaws.services.sagemaker.containers.instance_types import preferred_type
+
 if TYPE_CHECKING:
     from localaws.services.sagemaker.endpoints.variants import VariantSpec
     from localaws.services.sagemaker.telemetry.identities import VariantId
@@ -74,8 +76,8 @@ class PoolSpec:
 
     @property
     def instance_type(self) -> str:
-        """``ml.g5.xlarge`` and the like."""
-        return str(self.production_variant["InstanceType"])
+        """``ml.g5.xlarge`` and the like; with instance pools, the type that all instances have here."""
+        return str(preferred_type(self.production_variant))
 
     @property
     def routes_by_load(self) -> bool:
@@ -130,7 +132,7 @@ class EndpointSettings:
         variants = [spec.production_variant for spec in self.specs]
         variants += [pool.production_variant for pool in self.pools]
         for variant in variants:
-            if instance_type := variant.get("InstanceType"):
+            if instance_type := preferred_type(variant):
                 instances[instance_type] += int(variant["InitialInstanceCount"])
         return instances
 

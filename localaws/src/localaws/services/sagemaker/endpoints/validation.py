@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from localaws.services.sagemaker.containers.instance_types import preferred_type
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -47,14 +49,17 @@ def check_config(request: "Mapping[str, Any]", models: "Mapping[str, ModelRecord
 def _check_variant(variant: "Mapping[str, Any]", path: str) -> str | None:
     name = variant["VariantName"]
     serverless = variant.get("ServerlessConfig")
-    on_instances = [key for key in ("InstanceType", "InitialInstanceCount", "AcceleratorType") if variant.get(key)]
+    instance_settings = ("InstanceType", "InstancePools", "InitialInstanceCount", "AcceleratorType")
+    on_instances = [key for key in instance_settings if variant.get(key)]
     if serverless and on_instances:
         return (
             f"Production variant {name} has a ServerlessConfig and {', '.join(on_instances)}: a variant is either "
             "serverless or instance-based."
         )
     if not serverless:
-        if not variant.get("InstanceType") or not variant.get("InitialInstanceCount"):
+        if variant.get("InstanceType") and variant.get("InstancePools"):
+            return f"Production variant {name} must have an InstanceType or InstancePools, not both."
+        if not preferred_type(variant) or not variant.get("InitialInstanceCount"):
             return (
                 f"Production variant {name} must have a ServerlessConfig, or an InstanceType with an "
                 "InitialInstanceCount."
@@ -157,11 +162,11 @@ def autoscaled_variants_changed(
         new: The new settings.
         is_scalable_target: Whether the variant of this name is registered with Application Auto Scaling.
     """
-    types = {spec.identity.variant: spec.production_variant.get("InstanceType") for spec in new.specs}
+    types = {spec.identity.variant: preferred_type(spec.production_variant) for spec in new.specs}
     changed = [
         spec.identity.variant
         for spec in old.specs
-        if types.get(spec.identity.variant) != spec.production_variant.get("InstanceType")
+        if types.get(spec.identity.variant) != preferred_type(spec.production_variant)
         or spec.identity.variant not in types
     ]
     autoscaled = [variant for variant in changed if is_scalable_target(variant)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from localaws.services.sagemaker.containers.group import ContainerGroup
 from localaws.services.sagemaker.containers.images import ContainerDefinition
-from localaws.services.sagemaker.containers.instance_types import has_gpu
+from localaws.services.sagemaker.containers.instance_types import has_gpu, preferred_type
 from localaws.services.sagemaker.containers.launch import LaunchTemplate
 from localaws.services.sagemaker.telemetry.logs import console_link
 
@@ -65,7 +65,7 @@ class VariantSpec:
             label=f"{self.identity.endpoint}/{self.identity.variant}",
             start_timeout=timeout,
             failure_reason=lambda error: self._failure_reason(error, timeout),
-            has_gpu=not self.serverless and has_gpu(self.production_variant["InstanceType"]),
+            has_gpu=not self.serverless and has_gpu(str(preferred_type(self.production_variant))),
             is_serverless=self.serverless is not None,
         )
 

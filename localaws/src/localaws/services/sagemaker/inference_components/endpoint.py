@@ -115,10 +115,18 @@ def _describe(pool: InstancePool) -> dict[str, Any]:
         "DesiredWeight": weight,
         "CurrentInstanceCount": pool.instance_count,
         "DesiredInstanceCount": pool.instance_count,
+        "InstancePools": _describe_pools(pool),
         "ManagedInstanceScaling": variant.get("ManagedInstanceScaling"),
         "RoutingConfig": variant.get("RoutingConfig"),
     }
     return {key: value for key, value in description.items() if value is not None}
+
+
+def _describe_pools(pool: InstancePool) -> list[dict[str, Any]] | None:
+    """The instances of each type. Capacity is never short here, so that all have the preferred one."""
+    types = [each["InstanceType"] for each in pool.spec.production_variant.get("InstancePools") or ()]
+    counts = {each: pool.instance_count if each == pool.spec.instance_type else 0 for each in types}
+    return [{"InstanceType": each, "CurrentInstanceCount": count} for each, count in counts.items()] or None
 
 
 def _deploy_nothing(settings: "EndpointSettings", *, empty: bool = False) -> Any:

@@ -1,5 +1,7 @@
 """Threads for concurrent requests that do not keep a program from exiting."""
 
+import asyncio
+import contextvars
 import queue
 import threading
 from collections.abc import Callable
@@ -7,7 +9,12 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["DaemonThreadPool"]
+from embedstack.calls.process_local import PerProcess, keep_forever
+
+__all__ = ["DaemonThreadPool", "run_in_thread"]
+
+# Threads for async calls of stores and generators, as many as asyncio has at most.
+_ASYNC_THREADS = 32
 
 _Result = TypeVar("_Result")
 _Arguments = ParamSpec("_Arguments")
@@ -103,3 +110,19 @@ def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
         future.set_exception(error)
     else:
         future.set_result(result)
+
+
+_pool: PerProcess[DaemonThreadPool] = PerProcess(partial(DaemonThreadPool, _ASYNC_THREADS), discard=keep_forever)
+
+
+async def run_in_thread(
+    call: "Callable[_Arguments, _Result]", /, *args: "_Arguments.args", **kwargs: "_Arguments.kwargs"
+) -> "_Result":
+    """Run a blocking call without blocking the event loop, in the context of the current task.
+
+    Unlike with ``asyncio.to_thread``, neither a cancelled call nor one of an ended event loop delays the program's
+    exit. A cancelled call that has begun runs to its end.
+    """
+    context = contextvars.copy_context()
+    work = partial(context.run, call, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_pool.get(), work)
