@@ -1,7 +1,8 @@
 # Permissions of a plan. Some actions that list or describe support no resource: these have "*", and change nothing.
 
 locals {
-  _logs   = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/*/${local._named}"
+  _logs = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/*/${local._named}"
+
   _cfn    = "arn:${local._partition}:cloudformation:${local._region}:${local._account}"
   _stacks = "${local._cfn}:stack/${local._stacks_named}"
 
