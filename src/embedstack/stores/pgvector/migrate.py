@@ -53,7 +53,7 @@ def migrate(connection: "psycopg.Connection[Any]", schema: str) -> list[str]:
         _require_pgvector(connection)
         applied = sql.Identifier(schema, "migrations")
         if not _exists(connection, schema):
-            if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone():
+            if connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
                 # Not IF NOT EXISTS, which needs the permission to create schemas even if this one exists.
                 connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
             connection.execute(

@@ -17,7 +17,7 @@ def grant_reader(connection: Connection, schema: str, role: str, password: str |
         password: Its password; None leaves it as it is.
     """
     name, namespace = sql.Identifier(role), sql.Identifier(schema)
-    if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role,)).fetchone() is None:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(name))
     if password is not None:
         # Encrypted here: the server may log its statements.
