@@ -20,7 +20,6 @@ VALUES = {
     "AWS_REGION": "eu-central-1",
     "BEDROCK_API_FORMAT": "claude",
     "BEDROCK_TEMPERATURE": "0.5",
-    "COLLECTION_LANGUAGE": "de",
     "EMBEDDING_TRUNCATE": "true",
     "EMBEDSTACK_LATE_CHUNKING": "true",
     "EMBEDSTACK_OCR": "true",
