@@ -21,10 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from judged_questions import JudgedSet
 from reranking import late_interaction, ndcg, read_beir
+from tokenizers import Tokenizer
 
-from embedstack.embedders import LocalEmbedder
+from embedstack.documents.load import find_tokenizer
+from embedstack.embedders import LocalEmbedder, SpannedText
 from embedstack.models.catalogue import known_model
-from embedstack.stores import CollectionInfo, Record, embedded_postgres
+from embedstack.settings.settings import load_settings
+from embedstack.stores import CollectionInfo, Hit, Record, embedded_postgres
 from embedstack.stores.pgvector import PgVectorStore
 
 if TYPE_CHECKING:
@@ -77,10 +80,35 @@ def bm25_rankings(judged: JudgedSet) -> list[list[int]] | None:
     return rankings
 
 
+def late_vectors(embedder: LocalEmbedder, texts: list[str]) -> "NDArray[np.float32]":
+    """Vectors by late chunking: neighbouring texts are computed together, as many as the model reads."""
+    tokenizer = Tokenizer.from_file(str(find_tokenizer(load_settings(), embedder.info)))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    most = (embedder.info.max_tokens or 0) - 2
+    vectors = np.asarray(embedder.embed_documents(texts))
+    tokens = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    passage: list[int] = []
+    passages = [passage]
+    for place, count in enumerate(tokens):
+        if count <= most:  # a longer text keeps its own vector
+            if sum(tokens[other] for other in passage) + count > most:
+                passage = []
+                passages.append(passage)
+            passage.append(place)
+    for places in filter(None, passages):
+        ends = np.cumsum([len(texts[place]) + 1 for place in places])
+        spans = tuple((int(end) - len(texts[place]) - 1, int(end) - 1) for place, end in zip(places, ends, strict=True))
+        (pooled,) = embedder.embed_spans([SpannedText("\n".join(texts[place] for place in places), spans)])
+        vectors[places] = pooled
+    return vectors
+
+
 def compare_quality(store: PgVectorStore, name: str, judged: JudgedSet, *, rerank: bool) -> None:
     """Print nDCG@10 and recall@10 of each mode."""
     with LocalEmbedder(known_model(MODEL), truncate=True) as embedder:
         vectors = embedder.embed_documents(judged.texts)
+        late = late_vectors(embedder, judged.texts)
         queries = embedder.embed([query for query, _ in judged.questions], "query")
     opened = store.open(CollectionInfo(name, MODEL, DIMENSIONS, language="en"))
     opened.upsert(
@@ -88,7 +116,7 @@ def compare_quality(store: PgVectorStore, name: str, judged: JudgedSet, *, reran
         for index, (text, vector) in enumerate(zip(judged.texts, vectors, strict=True))
     )
     rankings: dict[str, list[list[int]]] = {"dense": [], "keyword": [], "hybrid": []}
-    deep = []
+    deep: list[list[Hit]] = []
     for (query, _), vector in zip(judged.questions, queries, strict=True):
         dense = opened.search(vector, K, mode="exact")
         keyword = opened.search(None, K, mode="keyword", text=query)
@@ -96,6 +124,7 @@ def compare_quality(store: PgVectorStore, name: str, judged: JudgedSet, *, reran
         for mode, hits in zip(rankings, (dense, keyword, hybrid), strict=True):
             rankings[mode].append([int(hit.record.id) for hit in hits])
         deep.append(hybrid)
+    rankings["late chunking"] = [list(map(int, np.argsort(-(late @ vector), kind="stable")[:K])) for vector in queries]
     library = bm25_rankings(judged)
     if library is not None:
         rankings["bm25s"] = library
