@@ -119,7 +119,7 @@ def test_ingest_reads_metadata_and_tags_from_s3(bucket, environment):
     assert "! dog.txt: 1 S3 metadata attributes have reserved names" in output
     metadata = stored_metadata("s3-metadata")
     assert metadata["cat.txt"] == {"year": 2025, "document": None}
-    assert metadata["dog.txt"].pop("notes") == ["1 S3 metadata attributes have reserved names and were ignored."]
+    assert metadata["dog.txt"].pop("notes") == ["S3 metadata that was ignored because its names are reserved: 1."]
     assert metadata["dog.txt"] == {"author": "Ann", "team": "blue", "document": None}
 
 

@@ -123,6 +123,8 @@ def test_time_for_a_page_is_limited():
     limits = ReadLimits(ocr_languages="eng", max_ocr_seconds=0.001)
     with pytest.raises(DocumentRefused, match="no text that OCR recognizes"):
         read(saved(picture(), "PNG"), "a.png", limits)
+    notes = read(scan(WORDS, WORDS), "a.pdf", limits).notes
+    assert notes[0] == "Pages without text because OCR took more than 0.001 s: 2."
 
 
 @pytest.mark.parametrize(("size", "limit"), [((15_000, 15_000), 50_000_000), ((100, 100), 9_999)])
