@@ -7,7 +7,6 @@ A file ``<document>.metadata.json`` holds the metadata of a document in the form
 
 import json
 import re
-import sys
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -16,6 +15,7 @@ from typing import Any
 from embedstack.documents.limits import display_name
 from embedstack.documents.readers.cleaning import clean
 from embedstack.errors import InputError
+from embedstack.stores.filters import is_number
 
 __all__ = [
     "MAX_METADATA_FILE_BYTES",
@@ -169,10 +169,5 @@ def _is_storable(text: str) -> bool:
 def _is_supported(value: Any) -> bool:
     if isinstance(value, list):
         are_strings = all(isinstance(element, str) and _is_storable(element) for element in value)
-        return are_strings or all(_is_number(element) for element in value)
-    return _is_storable(value) if isinstance(value, str) else isinstance(value, bool) or _is_number(value)
-
-
-def _is_number(value: Any) -> bool:
-    # Stores compare numbers as float64, and an integer may be too large for it.
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+        return are_strings or all(is_number(element) for element in value)
+    return _is_storable(value) if isinstance(value, str) else isinstance(value, bool) or is_number(value)

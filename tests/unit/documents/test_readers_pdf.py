@@ -96,6 +96,7 @@ def test_bookmarks_are_headings():
 def test_lone_surrogates_in_title_and_bookmarks_are_replaced():
     writer = PdfWriter(clone_from=io.BytesIO(make_pdf("a")))
     bookmark = writer.add_outline_item(title="?", page_number=0).get_object()
+    assert isinstance(bookmark, DictionaryObject)
     bookmark[NameObject("/Title")] = ByteStringObject(b"\xfe\xff\x00A\xd8\x00")
     assert read_bytes(written(writer), "a.pdf").sections[0].headings == ("A\ufffd",)
     assert read_bytes(make_pdf("a", title="\xfe\xff\xd8\0\0B"), "a.pdf").title == "\ufffdB"
