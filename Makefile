@@ -38,7 +38,7 @@ VAR_FILE := $(if $(VARS),--var-file "$$VARS")
 CONFIRMED := $(if $(filter command,$(origin YES)),$(if $(filter 1 y yes true,$(YES)),--yes))
 export TEXT VARS
 
-.PHONY: help prerequisites browser up pipeline search down env plan apply verify import destroy invoke test-endpoint \
+.PHONY: help prerequisites test-programs up pipeline search down env plan apply verify import destroy invoke test-endpoint \
 	package-model package-functions install install-dev test-unit test test-compat lint checkov fmt docs clean \
 	golden-vectors reference-vectors install-benchmarks lock
 
@@ -94,11 +94,11 @@ test-endpoint: $(INSTALLED) ## Validate the endpoint: correct vectors, latency, 
 test-unit: $(DEVELOPMENT) ## Run the unit tests, which start no process; TESTS="tests/unit/cache" runs some
 	@$(PY) -m pytest -n auto $(or $(TESTS),tests/unit localaws/tests/unit) $(ARGS)
 
-test: prerequisites $(DEVELOPMENT) browser ## Run all tests except test-compat
+test: prerequisites $(DEVELOPMENT) test-programs ## Run all tests except test-compat
 	@$(PY) -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-browser:
-	@scripts/install_browser.sh
+test-programs:
+	@scripts/install_test_programs.sh
 
 package-model: $(INSTALLED) ## Package all-MiniLM-L6-v2 as .local/model.tar.gz; ARGS="MODEL TARGET …" for another
 	@mkdir -p .local

@@ -96,7 +96,7 @@ _PANDOC = {
 # What markitdown adds to spreadsheets and presentations: names for columns without one, marks of empty cells, times of
 # dates, numbers of slides, and its own headings.
 _ADDED = {
-    ".xlsx": re.compile(r"Unnamed: \d+|NaN| 00:00:00|(?<=\d)\.0\b"),
+    ".xlsx": re.compile(r"Unnamed: \d+|Na[NT]| 00:00:00|(?<=\d)\.0\b"),
     ".pptx": re.compile(r"<!--.*?-->|!\[.*?\]\(.*?\)|^### (?:Notes|Chart):?|^\| Category|(?<=\d)\.0\b", re.MULTILINE),
 }
 

@@ -49,14 +49,11 @@ def make_records(vectors: "NDArray[np.float32]") -> list[Record]:
 
 def compare_ingestion(url: str, store: PgVectorStore, langchain: str | None, rows: int) -> None:
     records = make_records(unit_vectors(rows, 1))
-    for full_text in (None, "simple"):
-        opened = store.open(CollectionInfo(f"ingest-{full_text or 'plain'}".lower(), MODEL, DIMENSIONS))
-        started = time.perf_counter()
-        opened.upsert(records)
-        seconds = time.perf_counter() - started
-        print(f"ingest {rows} rows, {'with' if full_text else 'without'} full text: {rows / seconds:,.0f} rows/s")
-        if full_text is None:
-            own = seconds
+    opened = store.open(CollectionInfo("ingest", MODEL, DIMENSIONS))
+    started = time.perf_counter()
+    opened.upsert(records)
+    own = time.perf_counter() - started
+    print(f"ingest {rows} rows: {rows / own:,.0f} rows/s")
     if langchain is None:
         return
     with tempfile.TemporaryDirectory() as folder:

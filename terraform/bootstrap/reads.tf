@@ -2,7 +2,11 @@
 
 locals {
   _logs = "arn:${local._partition}:logs:${local._region}:${local._account}:log-group:/aws/sagemaker/*/${local._named}"
-  _sm   = "arn:${local._partition}:sagemaker:${local._region}:${local._account}"
+
+  _cfn    = "arn:${local._partition}:cloudformation:${local._region}:${local._account}"
+  _stacks = "${local._cfn}:stack/${local._stacks_named}"
+
+  _sm = "arn:${local._partition}:sagemaker:${local._region}:${local._account}"
 
   _sagemaker = [
     for kind in ["endpoint", "endpoint-config", "inference-component", "model"] :
@@ -53,7 +57,7 @@ locals {
       Sid      = "ReadStack"
       Effect   = "Allow"
       Action   = ["cloudformation:DescribeStackEvents", "cloudformation:DescribeStacks", "cloudformation:GetTemplate"]
-      Resource = "arn:${local._partition}:cloudformation:${local._region}:${local._account}:stack/${local._stacks_named}"
+      Resource = local._stacks
     },
     {
       Sid    = "ReadObservability"

@@ -118,7 +118,7 @@ locals {
         "cloudformation:UntagResource",
         "cloudformation:UpdateStack",
       ]
-      Resource = "arn:${local._partition}:cloudformation:${local._region}:${local._account}:stack/${local._stacks_named}"
+      Resource = local._stacks
     },
     {
       Sid    = "ManageScaling"

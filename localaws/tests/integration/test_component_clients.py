@@ -23,15 +23,19 @@ VARIANT: dict[str, Any] = {
 }
 
 
-def _create_component(aws, name, copies, **specification):
+def _create_component(aws, name, **specification):
     needs = {"MinMemoryRequiredInMb": 256, "NumberOfCpuCoresRequired": 1}
     aws.sagemaker.create_inference_component(
         InferenceComponentName=name,
         EndpointName=ENDPOINT,
         VariantName="AllTraffic",
         Specification={**specification, "ComputeResourceRequirements": needs},
-        RuntimeConfig={"CopyCount": copies},
+        RuntimeConfig={"CopyCount": 1},
     )
+    _in_service(aws, name)
+
+
+def _in_service(aws, name):
     describe = aws.sagemaker.describe_inference_component
     wait_until(lambda: describe(InferenceComponentName=name)["InferenceComponentStatus"] == "InService")
 
@@ -44,7 +48,7 @@ def endpoint(aws):
     )
     aws.sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=ENDPOINT)
     aws.settled(ENDPOINT)
-    _create_component(aws, "awake", 1, ModelName="minilm")
+    _create_component(aws, "awake", ModelName="minilm")
     return aws
 
 
@@ -59,7 +63,11 @@ def settings(endpoint, monkeypatch):
 def asleep(endpoint):
     """A second component, with a container of its own and no copy of it."""
     container = {"Image": TEI, "Environment": {"HF_MODEL_ID": MINILM, "DTYPE": "float16"}}
-    _create_component(endpoint, "asleep", 0, Container=container)
+    _create_component(endpoint, "asleep", Container=container)
+    endpoint.sagemaker.update_inference_component_runtime_config(
+        InferenceComponentName="asleep", DesiredRuntimeConfig={"CopyCount": 0}
+    )
+    _in_service(endpoint, "asleep")
     yield "asleep"
     endpoint.sagemaker.delete_inference_component(InferenceComponentName="asleep")
     names = endpoint.sagemaker.list_inference_components

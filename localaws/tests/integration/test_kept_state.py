@@ -21,7 +21,7 @@ from tests.support.localaws.stacks import Stacks
 from tests.support.tiny_bert import HIDDEN
 
 CONFIG = LocalAwsConfig(port=0, stop_grace=5, drain_timeout=1)
-VECTOR = {"key": "a", "data": {"float32": [0.0, 1.0, 2.0]}, "metadata": {"language": "en"}}
+VECTOR = {"key": "a", "data": {"float32": [0.0, 1.0, 2.0]}, "metadata": {"title": "valves and pumps"}}
 COUNTER = """
     import boto3
 
@@ -72,9 +72,13 @@ def _create(aws: Aws) -> dict[str, Any]:
     vectors = aws.client("s3vectors")
     vectors.create_vector_bucket(vectorBucketName="kept")
     vectors.create_index(
-        vectorBucketName="kept", indexName="index", dataType="float32", dimension=3, distanceMetric="cosine",
-        metadataConfiguration={"textSearchConfigurations": [{"metadataKey": "language"}]},
-    )  # fmt: skip
+        vectorBucketName="kept",
+        indexName="index",
+        dataType="float32",
+        dimension=3,
+        distanceMetric="cosine",
+        metadataConfiguration={"textSearchConfigurations": [{"metadataKey": "title", "language": "en"}]},
+    )
     vectors.put_vectors(vectorBucketName="kept", indexName="index", vectors=[VECTOR])
     kms = aws.client("kms")
     key = kms.create_key()["KeyMetadata"]["KeyId"]
@@ -159,11 +163,10 @@ def test_objects_vectors_and_keys_are_there_again(resumed: Aws, created: dict[st
         vectorBucketName="kept", indexName="index", keys=["a"], returnData=True, returnMetadata=True
     )
     assert found["vectors"] == [VECTOR]
-    texts = [{"metadataKey": "language", "text": "EN"}]
-    found = resumed.client("s3vectors").query_vectors(
-        vectorBucketName="kept", indexName="index", topK=1, queryTexts=texts
-    )
-    assert found["vectors"] == [{"key": "a"}]
+    texts = [{"metadataKey": "title", "text": "pump"}]
+    query = resumed.client("s3vectors").query_vectors
+    matches = query(vectorBucketName="kept", indexName="index", queryTexts=texts, topK=1)["vectors"]
+    assert [match["key"] for match in matches] == ["a"]
     assert resumed.client("kms").decrypt(CiphertextBlob=created["ciphertext"])["Plaintext"] == b"secret"
     assert Stacks(resumed).describe("kept")["StackStatus"] == "CREATE_COMPLETE"
 

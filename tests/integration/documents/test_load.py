@@ -2,15 +2,17 @@
 
 import io
 import json
+import shutil
 
 import boto3
 import psycopg
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from conftest import MINILM
 from embedstack.documents import load_ingestion, search
 from embedstack.documents.load import find_tokenizer
-from embedstack.errors import CollectionMismatch, ConfigurationError
+from embedstack.errors import CollectionMismatch, CollectionNotFound, ConfigurationError, DocumentRefused
 from embedstack.factory import load_embedder
 from embedstack.models.model_info import ModelInfo
 from embedstack.settings.settings import Settings, change_settings, load_settings
@@ -34,6 +36,21 @@ Snow fell on the Alps all night, and the trains to Naples were late.
 def settings(database_url, tmp_path, monkeypatch) -> Settings:
     monkeypatch.chdir(tmp_path)
     return load_settings(embedding_backend="local", database_url=database_url, embedstack_chunk_tokens=32)
+
+
+@pytest.mark.skipif(shutil.which("tesseract") is None, reason="needs Tesseract")
+def test_load_ingestion_applies_the_settings_of_ocr(settings):
+    image = Image.new("L", (900, 120), "white")
+    ImageDraw.Draw(image).text((30, 30), "Invoices are due", fill="black", font=ImageFont.load_default(44))
+    picture = io.BytesIO()
+    image.save(picture, "PNG")
+    with (
+        load_ingestion(settings, embedstack_collection="pictures") as ingestion,
+        pytest.raises(DocumentRefused, match="EMBEDSTACK_OCR=true"),
+    ):
+        ingestion.ingest("a.png", io.BytesIO(picture.getvalue()))
+    with load_ingestion(settings, embedstack_collection="pictures", embedstack_ocr=True) as ingestion:
+        assert ingestion.ingest("a.png", io.BytesIO(picture.getvalue())).chunks == 1
 
 
 @pytest.mark.parametrize(
@@ -152,3 +169,26 @@ def test_find_tokenizer_uses_the_cache_of_the_hub(settings, tmp_path, monkeypatc
     references.mkdir()
     (references / "main").write_text("0" * 40)
     assert find_tokenizer(settings, model) == snapshot / "tokenizer.json"
+
+
+def test_ingestion_creates_the_user_of_searches(settings, postgres, local_aws, monkeypatch):
+    """As the functions do on Aurora: the ingestion with the owner's secret, the search with the reader's."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", local_aws.url)
+    client = boto3.client("secretsmanager", region_name="us-east-1", endpoint_url=local_aws.url)
+    arn = client.create_secret(Name="alex-vectors-reader")["ARN"]
+    address = psycopg.conninfo.conninfo_to_dict(settings.database_url.get_secret_value())
+    for name, variable in {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE"}.items():
+        monkeypatch.setenv(variable, str(address.get(name, "5432")))
+    searching = load_settings(aws_region="us-east-1", aws_endpoint_url=local_aws.url, database_secret_arn=arn)
+    with pytest.raises(CollectionNotFound, match="Ingest a document"):
+        load_store(searching)
+    writing = {"aws_region": "us-east-1", "aws_endpoint_url": local_aws.url, "database_reader_secret_arn": arn}
+    with load_ingestion(settings, embedstack_collection="read", **writing) as ingestion:
+        ingestion.ingest("people/ada.md", io.BytesIO(MARKDOWN.encode()))
+    with load_store(searching) as store, load_embedder(settings) as embedder:
+        collection = store.open(store.describe("read"), create=False)
+        assert search(embedder, collection, "Who wrote the first program?", k=1)[0].source == "people/ada.md"
+        with pytest.raises(ConfigurationError, match="The database role may not do this"):
+            collection.delete(["people/ada.md"])
+        with pytest.raises(ConfigurationError, match="The database role may not do this"):
+            store.drop("read")

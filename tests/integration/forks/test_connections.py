@@ -59,6 +59,7 @@ def test_child_that_exits_leaves_connections_to_postgres_alone(run_program, post
         from embedstack.stores.pgvector import PgVectorStore
         warnings.simplefilter("ignore", DeprecationWarning)
         store = PgVectorStore(sys.argv[1], max_connections=1)
+        store.migrate()
         def backend():
             return store._database.run(lambda connection: connection.info.backend_pid)
         before = backend()

@@ -1,7 +1,6 @@
 """``embedstack local``: queues, and a stop that keeps the state."""
 
 import json
-from typing import Any
 
 import boto3
 import pytest
@@ -24,8 +23,13 @@ def run(tmp_path, monkeypatch):
 def test_local_commands_show_queues_and_keep_state(run, tmp_path):
     assert "The local AWS is not running" in run("queues").output
     running = daemon.start(LocalAwsConfig(port=0), tmp_path)
-    keys: Any = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    sqs = boto3.client("sqs", endpoint_url=running.url, region_name="us-east-1", **keys)
+    sqs = boto3.client(
+        "sqs",
+        endpoint_url=running.url,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",  # noqa: S106 - any will do
+    )
     url = sqs.create_queue(QueueName="work")["QueueUrl"]
     sqs.send_message(QueueUrl=url, MessageBody="a text")
     (tmp_path / "variables").write_text("applied")

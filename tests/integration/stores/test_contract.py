@@ -141,7 +141,10 @@ def test_stores_agree_with_the_filter_definition(empty, metadata, where):
     "where",
     [{"x": {"$gte": "2020"}}, {"x": {"$in": []}}, {"x": {"$like": "a"}}, {"x": None}, {"x": {}}, {"$or": [{}]},
      {"x": {"$ne": [1]}}, {"x": {"$in": "abc"}}, {"x": {"$lt": True}},
-     {"x": {"$gt": float("nan")}}, {"": 1}, {"x": ["a"]}],
+     {"x": {"$gt": float("nan")}}, {"": 1}, {"x": ["a"]}, {"x": {"$gt": 10**400}}, {"x": 10**400}, {"x": "a\0b"},
+     {"x\0": 1}, {"x": "\ud800"}, {"\udfff": 1}, {"x": {"$in": ["a", "\ud800"]}}, {"x": {"$in": [1] * 1001}},
+     {"x": "a" * 10_001}, {"x": {"$eq": {"y": {"z": [1]}}}}, {"x": {"$gt": "2026-02-30"}}, {"x": {"$prefix": ""}},
+     {"x": {"$contains": 1}}, {"x": {1: 2}}, {1: 2}, [], "x", 0, [{"x": 1}]],
 )  # fmt: skip
 def test_search_rejects_invalid_filters(filled, where):
     with pytest.raises(FilterRefused):

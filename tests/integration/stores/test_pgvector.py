@@ -11,6 +11,7 @@ from psycopg import sql
 
 from embedstack.errors import ConfigurationError, RecordRefused, StoreError
 from embedstack.stores import CollectionInfo, Record
+from embedstack.stores.filters import matches, parse_filter
 from embedstack.stores.pgvector import PgVectorStore
 from tests.integration.stores.samples import MODEL, collection, records, unit_vectors
 
@@ -253,3 +254,36 @@ def test_store_errors_and_logs_contain_no_texts_or_vectors(pgvector, caplog):
     output = f"{raised.value}{caplog.text}"
     assert "secret" not in output
     assert "0.123" not in output
+
+
+_INSTANTS = [
+    "2026-01-31", "2026-01-31T12:00", "2026-01-31 12:00:00.1234567Z", "2026-01-31T12:00:00,5+01:30", "2024-02-29",
+    "2026-02-30", "2026-13-01", "0000-01-01", "2026-01-31T12:00-14", "20260131", "x2026-01-31",
+    "0001-01-01T00:00+14:00", "9999-12-31T23:59:59.999999999Z", "", "a\nb", "reports/%_x",
+]  # fmt: skip
+
+
+def test_text_and_date_filters_agree_with_their_definition(pgvector):
+    opened = pgvector.open(collection("text-filters"))
+    values = [*_INSTANTS, *([value, 3, "other"] for value in _INSTANTS), 5, None, True, {"x": "2026-01-31"}]
+    batch = [
+        Record(
+            f"r{index:03}", "t", unit_vectors(1)[0], {"it's": value}, context=value if isinstance(value, str) else None
+        )
+        for index, value in enumerate(values)
+    ]
+    opened.upsert(batch)
+    bounds = [
+        "2026-01-31",
+        "2026-01-31T12:00:00.123456Z",
+        "2026-01-31T10:30:00.5",
+        "2024-02-29T00:00:00Z",
+        "9999-12-31",
+    ]
+    filters = [{"it's": {symbol: bound}} for symbol in ("$gt", "$gte", "$lt", "$lte") for bound in bounds]
+    filters += [{name: {symbol: text}} for name in ("it's", "context") for symbol in ("$prefix", "$contains")
+                for text in ("2026-01", "\n", "%_", "Z", "x2", "\\")]  # fmt: skip
+    for where in filters:
+        conditions = parse_filter(where)
+        expected = {record.id for record in batch if matches(record, conditions)}
+        assert {hit.record.id for hit in opened.search(batch[0].vector, 100, filter=where)} == expected, where

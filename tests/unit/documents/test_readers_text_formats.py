@@ -237,6 +237,21 @@ def test_text_with_any_suffix_is_plain_text(suffix):
 
 
 @pytest.mark.parametrize(
+    ("source", "content", "media_type"),
+    [
+        ("a.rss", '<?xml version="1.0"?><rss><title>News</title></rss>', "application/xml"),
+        ("a.svg", '<?xml version="1.0"?><svg><text>News</text></svg>', "application/xml"),
+        ("a.xls", "<html><table><tr><td>News</table>", "text/html"),
+        ("a.php", "<!doctype html><p>News", "text/html"),
+        ("a.log", "From: a\nTo: b\nSubject: c\n\nNews", "text/plain"),
+    ],
+)
+def test_markup_with_unknown_suffix_is_detected(source, content, media_type):
+    document = read(content, source)
+    assert (document.media_type, document.sections[0].text[-4:]) == (media_type, "News")
+
+
+@pytest.mark.parametrize(
     ("encoding", "text"),
     [
         ("utf-16", "Später fällig."),

@@ -14,12 +14,12 @@ ASSIGNMENTS = re.findall(r"^(\w+)=(.*)$", EXAMPLE, re.MULTILINE)
 LOCAL_ONLY = sorted(LocalAwsSettings.model_fields.keys() - Settings.model_fields.keys())
 # A value of each setting that is not the default.
 VALUES = {
+    "COLLECTION_LANGUAGE": "de",
     "AWS_ACCOUNT_ID": "999999999999",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4999",
     "AWS_REGION": "eu-central-1",
     "BEDROCK_API_FORMAT": "claude",
     "BEDROCK_TEMPERATURE": "0.5",
-    "COLLECTION_LANGUAGE": "de",
     "EMBEDDING_TRUNCATE": "true",
     "EMBEDSTACK_LATE_CHUNKING": "true",
     "EMBEDSTACK_OCR": "true",

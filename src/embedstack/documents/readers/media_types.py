@@ -165,8 +165,8 @@ def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
     """The media type for reading a file.
 
     PDF, Office, OpenDocument, EPUB, RTF and Outlook files are detected with any suffix. HTML or CSV with the suffix
-    ``.txt`` is read as plain text. A file without suffix is read by its content, by default as plain text, and a file
-    with an unknown suffix as plain text.
+    ``.txt`` is read as plain text. A file without suffix or with an unknown one is HTML or XML by its content, an
+    e-mail if it has no suffix, or else plain text.
 
     Args:
         content: The file.
@@ -190,8 +190,8 @@ def media_type_of(content: bytes, source: str, allowance: Allowance) -> str:
         return named
     if suffix:
         _require_text(content, allowance)
-        return PLAIN
-    return _text_type(content)
+    detected = _text_type(content)
+    return PLAIN if suffix and detected == EMAIL else detected
 
 
 def _detect(content: bytes, named: str | None, allowance: Allowance) -> str | None:

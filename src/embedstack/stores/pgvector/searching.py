@@ -204,14 +204,17 @@ class _Search:
             count *= _GROWTH
 
     def _records(self, scores: Mapping[str, float]) -> Sequence[tuple[Any, ...]]:
-        """The records with the highest scores; ties by similarity, then by id."""
+        """The records with the highest scores; ties by similarity in a fusion, then by id."""
         if not scores:
             return []
         statement = sql.SQL(
-            "SELECT {}, {}, score FROM unnest(%s::text[], %s::float8[]) AS ranked (id, score) JOIN {} USING (id) "
-            "ORDER BY score DESC, {} DESC, id LIMIT %s"
-        ).format(_RECORD, self._similarity, self._generation.table, self._similarity)
-        values = [*self._vectors, list(scores), list(scores.values()), *self._vectors, self._query.k]
+            "SELECT {}, {} AS similarity, score FROM unnest(%s::text[], %s::float8[]) AS ranked (id, score) "
+            "JOIN {} USING (id) ORDER BY score DESC, {}id LIMIT %s"
+        ).format(
+            _RECORD, self._similarity, self._generation.table,
+            sql.SQL("similarity DESC, " if self._query.mode == "hybrid" else ""),
+        )  # fmt: skip
+        values = [*self._vectors, list(scores), list(scores.values()), self._query.k]
         return self._execute(statement, values, candidates=self._query.k).fetchall()
 
     def _condition_with_threshold(self) -> tuple[sql.Composable, list[Any]]:
