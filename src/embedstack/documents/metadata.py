@@ -6,7 +6,6 @@ A file ``<document>.metadata.json`` holds the metadata of a document in the form
 """
 
 import json
-import re
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -15,7 +14,7 @@ from typing import Any
 from embedstack.documents.limits import display_name
 from embedstack.documents.readers.cleaning import clean
 from embedstack.errors import InputError
-from embedstack.stores.filters import is_number
+from embedstack.stores.records import is_portable, is_text
 
 __all__ = [
     "MAX_METADATA_FILE_BYTES",
@@ -37,7 +36,6 @@ MAX_METADATA_FILE_BYTES = 10 * 1024
 
 _REMEDY = 'Write {"metadataAttributes": {"name": value}}.'
 _SUFFIX = ".metadata.json"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 # Values of attributes that state their type (Bedrock's MetadataAttributeValue), by type.
 _TYPED = {"STRING": "stringValue", "NUMBER": "numberValue", "BOOLEAN": "booleanValue", "STRING_LIST": "stringListValue"}
 
@@ -89,7 +87,7 @@ def require_metadata(metadata: Mapping[str, Any], subject: str) -> dict[str, Any
     require_names(metadata, subject)
     kept = {name: value for name, value in metadata.items() if value is not None and value != []}
     for name, value in kept.items():
-        if not _is_supported(value):
+        if not is_portable(value):
             raise InputError(
                 f"{subject} contains an unsupported value for {name[:80]!r}. Use a string of Unicode characters other "
                 "than NUL, a number, a boolean, or a list of strings or of numbers."
@@ -158,16 +156,4 @@ def _plain_value(value: Any) -> Any:
 
 def _is_name(name: Any) -> bool:
     # Filters take names that start with "$" for operators.
-    return isinstance(name, str) and name != "" and not name.startswith("$") and _is_storable(name)
-
-
-def _is_storable(text: str) -> bool:
-    """Whether every store can hold a text: it has no NUL and no unpaired surrogate."""
-    return "\0" not in text and _SURROGATE.search(text) is None
-
-
-def _is_supported(value: Any) -> bool:
-    if isinstance(value, list):
-        are_strings = all(isinstance(element, str) and _is_storable(element) for element in value)
-        return are_strings or all(is_number(element) for element in value)
-    return _is_storable(value) if isinstance(value, str) else isinstance(value, bool) or is_number(value)
+    return isinstance(name, str) and name != "" and not name.startswith("$") and is_text(name)

@@ -367,7 +367,7 @@ class LocalAwsSettings(_BaseSettings):
     def _check_quotas(cls, value: str | None) -> str | None:
         try:
             quotas = json.loads(value or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError("It is not a JSON object of quotas by name") from error
         if not isinstance(quotas, dict) or any(type(limit) is not int or limit < 0 for limit in quotas.values()):
             raise ValueError("It is not a JSON object whose values are whole numbers of at least 0")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from embedstack.errors import DimensionMismatch, NonFiniteVector, RecordRefused
+from embedstack.stores.filters import is_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-__all__ = ["UNFILTERED", "Hit", "Record", "Stored", "check_record", "check_sparse", "check_vector", "hash_text"]
+__all__ = [
+    "UNFILTERED",
+    "Hit",
+    "Record",
+    "Stored",
+    "check_record",
+    "check_sparse",
+    "check_vector",
+    "hash_text",
+    "is_portable",
+    "is_text",
+]
 
 #: A metadata name whose value cannot be filtered, and so may be long in every store; a string.
 UNFILTERED = "embedstack-chunks"
@@ -29,6 +41,7 @@ _MAX_ID = 1024
 # pgvector's limit for a sparse vector in an index.
 _MAX_WEIGHTS = 1000
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 # An escaped NUL in JSON, but not an escaped backslash followed by "u0000".
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -181,6 +194,22 @@ def _non_finite(kind: str, subject: str) -> NonFiniteVector:
     return NonFiniteVector(
         f"The {kind} of {subject} contains NaN, infinity or a number beyond float32. Embed the text again."
     )
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a string that every store can hold: one without NUL and unpaired surrogates."""
+    return isinstance(value, str) and _NO_TEXT.search(value) is None
+
+
+def is_portable(value: object) -> bool:
+    """Whether every store can hold a metadata value: those of S3 Vectors.
+
+    These are strings, numbers, booleans, and non-empty lists of strings or of numbers. S3 Vectors accepts fewer lists
+    than its user guide documents.
+    """
+    if isinstance(value, list):
+        return bool(value) and (all(map(is_text, value)) or all(map(is_number, value)))
+    return isinstance(value, bool) or is_text(value) or is_number(value)
 
 
 def check_record(record: Record, info: "CollectionInfo") -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from embedstack.errors import DimensionMismatch, NonFiniteVector, RecordRefused
 from embedstack.stores import CollectionInfo, Record
-from embedstack.stores.records import check_record, check_sparse, check_vector
+from embedstack.stores.records import check_record, check_sparse, check_vector, is_portable
 
 INFO = CollectionInfo("documents", "a model", 3)
 UNIT = np.array([1, 0, 0], np.float32)
@@ -58,3 +58,15 @@ def test_metadata_nested_too_deeply_is_refused():
         metadata = {"a": metadata}
     with pytest.raises(RecordRefused, match="not JSON"):
         check_record(Record("1", "text", UNIT, metadata), INFO)
+
+
+@pytest.mark.parametrize("value", ["", "a", 1, -1.5, True, ["a", "b"], [1, 2.5]])
+def test_metadata_values_of_these_types_are_portable(value):
+    assert is_portable(value)
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, [], ["a", 1], [True], [["a"]], math.nan, 10**400, [10**400], "a\0", "\ud800", ["\udfff"]]
+)
+def test_other_metadata_values_are_not_portable(value):
+    assert not is_portable(value)

@@ -220,7 +220,7 @@ class FaultInjector:
     def _configure(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:
             self._faults.set(json.loads(read_body(environ)))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, OverflowError, TypeError) as error:
             return send_json(start_response, "400 Bad Request", {"error": str(error)})
         return send_json(start_response, "200 OK", {})
 
