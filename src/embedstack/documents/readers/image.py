@@ -31,7 +31,7 @@ def read_image(content: bytes, allowance: Allowance) -> Reading:
         allowance.refuse(
             "unsupported",
             "is an image, which needs OCR. Install Tesseract and embedstack[ocr], and set EMBEDSTACK_OCR=true. "
-            "Functions do not support it.",
+            "The ingest function has no OCR.",
         )
     from PIL import Image, TiffImagePlugin, UnidentifiedImageError  # noqa: PLC0415 - in a separate extra
 
