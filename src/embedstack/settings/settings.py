@@ -372,7 +372,10 @@ class LocalAwsSettings(_BaseSettings):
         if not isinstance(quotas, dict) or any(type(limit) is not int or limit < 0 for limit in quotas.values()):
             raise ValueError("It is not a JSON object whose values are whole numbers of at least 0")
         if unknown := [name for name in quotas if not _QUOTA_NAME.fullmatch(name)]:
-            raise ValueError(f"{unknown[0]!r} is not a quota that the local AWS checks")
+            raise ValueError(
+                f"{unknown[0][:80]!r} is not a quota that the local AWS checks. Use names such as 'ml.g5.xlarge for "
+                "endpoint usage', or 'Memory size in MB per serverless endpoint'"
+            )
         return value
 
     @field_validator("embedstack_models_dir")
