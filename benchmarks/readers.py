@@ -189,7 +189,7 @@ def collect(folder: Path) -> list[Path]:
 
 
 def _spread(paths: list[Path], suffix: str) -> list[Path]:
-    """Files from the whole of a package, since neighbours are alike."""
+    """Files at equal distances in the sorted list, since files next to each other are alike."""
     most = min(len(paths), _MAX_OF_COMMON if suffix in _COMMON else _MAX_OF_PACKAGE)
     return [paths[number * len(paths) // most] for number in range(most)]
 
@@ -297,7 +297,7 @@ def _output(command: list[str | Path]) -> str | None:
 
 
 class _MarkItDown:
-    """markitdown in an environment of its own. One process reads all files, because it takes 2 s to start."""
+    """markitdown in a separate environment. One process reads all files, because it takes 2 s to start."""
 
     def __init__(self, folder: Path) -> None:
         environment = folder / "peers"
@@ -428,8 +428,8 @@ def _print_table(results: list[Result]) -> None:
 
 
 def _median(shares: list[float | None]) -> str:
-    known = [share for share in shares if share is not None]
-    return f"{median(known):.4f}" if known else "-"
+    measured = [share for share in shares if share is not None]
+    return f"{median(measured):.4f}" if measured else "-"
 
 
 def _tenth(shares: list[float]) -> str:

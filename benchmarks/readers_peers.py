@@ -1,4 +1,4 @@
-"""Texts of the same files by markitdown, for readers.py. Runs in an environment of its own, without embedstack.
+"""Texts of the same files by markitdown, for readers.py. Runs in a separate environment, without embedstack.
 
 usage: readers_peers.py SECONDS. Reads a path on each line of standard input, and prints a line of JSON for each: the
 text, or null if markitdown fails or takes longer than the seconds.

@@ -75,9 +75,9 @@ class CdktnPackage:
                 file = archive.extractfile(member)
                 text = file.read().decode() if file else ""
                 target = self._declarations if member.name.endswith(".d.ts") else self._programs
-                if found := re.search(r'tfResourceType = "(\w+)"', text):
+                if declared := re.search(r'tfResourceType = "(\w+)"', text):
                     is_data = "/data-" in member.name
-                    target[("data." if is_data else "") + found[1]] = text
+                    target[("data." if is_data else "") + declared[1]] = text
         versions = re.search(r"hashicorp/aws/([\d.]+)/docs", next(iter(self._declarations.values())))
         self.provider_version = versions[1] if versions else ""
 
@@ -126,12 +126,12 @@ class PulumiPackage:
         inputs = f"{folder}/_inputs.py"
         classes = _classes(text + (self._archive.read(inputs).decode() if inputs in self._names else ""))
         roots = re.findall(r"^class (\w+(?:Args|Result))(?:\(.*\))?:", text, re.MULTILINE)
-        found = dict(item for root in roots for item in self._deprecated(classes, root, schema["arguments"], ()))
+        deprecated = dict(item for root in roots for item in self._deprecated(classes, root, schema["arguments"], ()))
         # A class for arguments does not contain attributes, which that of the resource does.
         resource = re.search(r"^class (\w+)\(pulumi\.CustomResource\):", text, re.MULTILINE)
         if resource:
-            found |= dict(self._deprecated(classes, resource[1], schema["arguments"], ()))
-        return dict(sorted(found.items()))
+            deprecated |= dict(self._deprecated(classes, resource[1], schema["arguments"], ()))
+        return dict(sorted(deprecated.items()))
 
     def _module(self, kind: str) -> str:
         is_data = kind.startswith("data.")
@@ -150,13 +150,13 @@ class PulumiPackage:
     ) -> Iterator[tuple[str, str]]:
         for message, attribute, kind in _PULUMI_PROPERTY.findall(classes.get(name, "")):
             # Pulumi uses the plural for lists.
-            known = next((each for each in _singulars(attribute) if each in arguments), attribute)
+            argument = next((each for each in _singulars(attribute) if each in arguments), attribute)
             if message:
-                yield ".".join([*path, known]), message
+                yield ".".join([*path, argument]), message
             nested = re.search(r"'(?:outputs\.)?(\w+Args)'", kind)
             if nested and len(path) < 6:  # a type can contain itself
-                inner = arguments.get(known, {}).get("arguments", {})
-                yield from self._deprecated(classes, nested[1], inner, (*path, known))
+                inner = arguments.get(argument, {}).get("arguments", {})
+                yield from self._deprecated(classes, nested[1], inner, (*path, argument))
 
 
 def _classes(text: str) -> dict[str, str]:

@@ -253,7 +253,7 @@ class IngestHandler:
             chunks=outcome.chunks,
             embedded=outcome.embedded,
             unchanged=outcome.unchanged,
-            notes=outcome.notes,
+            notes=len(outcome.notes),  # not their texts, which may contain names of attached files
             milliseconds=round(milliseconds),
         )
         counts = {

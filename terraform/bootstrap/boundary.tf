@@ -115,7 +115,7 @@ locals {
         Resource = "arn:${local._partition}:lambda:*:${local._account}:event-source-mapping:*"
       },
       {
-        # RDS names the secret of a master user and tags it with its cluster; nobody else can set a tag in "aws:".
+        # RDS names the secret of a master user and tags it with its cluster. Only AWS can set tags in "aws:".
         Sid       = "ReadDatabaseSecrets"
         Effect    = "Allow"
         Action    = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]

@@ -2,7 +2,7 @@
 # subject (sub) decides which role a job may assume. It must match exactly: a pattern could match other repositories.
 #
 # A subject names the repository as owner/name or, for repositories created, renamed or transferred since 2026-07-15,
-# as owner@id/name@id. The ids are never reused, while somebody else can register a name that became free.
+# as owner@id/name@id. Ids are never reused; a name that became free can be registered by another owner.
 
 locals {
   _host = "token.actions.githubusercontent.com"

@@ -1,5 +1,5 @@
-# The key of the root's topic for notifications. An apply must not create keys: whoever creates a key with tags may tag
-# every key of the account, and tags can decide who may use a key.
+# The key of the root's topic for notifications. An apply must not create keys: a role that may create keys with tags may
+# tag every key of the account, and policies can grant the use of a key by its tags.
 
 locals {
   _publishers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "costalerts.amazonaws.com"]
@@ -16,8 +16,8 @@ resource "aws_kms_key" "notifications" {
     Version = "2012-10-17"
     Statement = [
       {
-        # IAM policies of the account decide who manages the key; without this statement nobody could. In a key's
-        # policy the resource is the key itself.
+        # Without this statement, the account's IAM policies could not allow managing the key. In a key's policy, the
+        # resource "*" is the key itself.
         Sid       = "ManageByIam"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local._partition}:iam::${local._account}:root" }

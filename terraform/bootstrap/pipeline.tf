@@ -220,8 +220,8 @@ locals {
         Resource = "${local._rds}:og:*"
       },
       {
-        # RDS creates the password with the role's permissions, which do not include reading it, and sets tags that
-        # nobody else can.
+        # RDS creates the password with the role's permissions, which do not include reading it. Only AWS can set tags
+        # in "aws:".
         Sid       = "MakeDatabaseSecret"
         Effect    = "Allow"
         Action    = ["secretsmanager:CreateSecret", "secretsmanager:TagResource"]

@@ -52,7 +52,7 @@ class LocalAwsConfig:
         clock_speed: Speed of the clock of metrics, alarms, schedules and cooldowns, relative to the machine's.
         vector_writes_per_second: PutVectors and DeleteVectors requests per index of S3 Vectors.
         vectors_per_second: Vectors put or deleted per index.
-        quotas: Service quotas of every account and region, by AWS's name; none limits anything by default.
+        quotas: Service quotas of every account and region, by AWS's name; unlimited by default.
         refuse_gpu_instances: Whether endpoints on instance types with GPUs are refused instead of served on the CPU.
         log_events_per_stream: Latest container log lines that a stream keeps.
         check_answers: Check every response against the service's model and replace it with an error if it breaks

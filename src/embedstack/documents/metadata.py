@@ -6,14 +6,15 @@ A file ``<document>.metadata.json`` holds the metadata of a document in the form
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Any
 
 from embedstack.documents.limits import display_name
+from embedstack.documents.readers.cleaning import clean
 from embedstack.errors import InputError
+from embedstack.stores.records import is_portable, is_text
 
 __all__ = [
     "MAX_METADATA_FILE_BYTES",
@@ -64,7 +65,10 @@ def require_names(metadata: Mapping[str, Any], subject: str) -> None:
     if reserved:
         raise InputError(f"{subject} contains reserved names: {', '.join(reserved)}. Rename them.")
     if not all(_is_name(name) for name in metadata):
-        raise InputError(f"{subject} contains an invalid name. Use non-empty strings that do not start with '$'.")
+        raise InputError(
+            f"{subject} contains an invalid name. Use non-empty strings of Unicode characters other than NUL that do "
+            "not start with '$'."
+        )
 
 
 def require_metadata(metadata: Mapping[str, Any], subject: str) -> dict[str, Any]:
@@ -83,10 +87,10 @@ def require_metadata(metadata: Mapping[str, Any], subject: str) -> dict[str, Any
     require_names(metadata, subject)
     kept = {name: value for name, value in metadata.items() if value is not None and value != []}
     for name, value in kept.items():
-        if not _is_supported(value):
+        if not is_portable(value):
             raise InputError(
-                f"{subject} contains an unsupported value for {name[:80]!r}. Use a string, a number, a boolean, or a "
-                "list of strings or of numbers."
+                f"{subject} contains an unsupported value for {name[:80]!r}. Use a string of Unicode characters other "
+                "than NUL, a number, a boolean, or a list of strings or of numbers."
             )
     return kept
 
@@ -107,12 +111,10 @@ def parse_metadata_file(content: bytes, source: str) -> dict[str, Any]:
     try:
         parsed = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise InputError(
-            f'{subject} is not JSON in UTF-8. Write {{"metadataAttributes": {{"name": value}}}}.'
-        ) from error
+        raise InputError(f"{subject} is not JSON in UTF-8. {_REMEDY}") from error
     attributes = parsed.get("metadataAttributes") if isinstance(parsed, dict) else None
     if not isinstance(attributes, dict):
-        raise InputError(f'{subject} has no object "metadataAttributes". Write the attributes into it.')
+        raise InputError(f'{subject} has no object "metadataAttributes". {_REMEDY}')
     return require_metadata({name: _plain_value(value) for name, value in attributes.items()}, subject)
 
 
@@ -130,14 +132,14 @@ def object_metadata(user_metadata: Mapping[str, str], tags: Mapping[str, str]) -
     """
     merged = {**tags, **{name: _decode(value) for name, value in user_metadata.items()}}
     omitted = {name for name in merged if name in RESERVED or not _is_name(name)}
-    notes = [f"{len(omitted)} S3 metadata attributes have reserved names and were ignored."] if omitted else []
+    notes = [f"S3 metadata that was ignored because its names are reserved: {len(omitted)}."] if omitted else []
     return {name: value for name, value in merged.items() if name not in omitted}, notes
 
 
 def _decode(value: str) -> str:
     """Decode RFC 2047, in which S3 returns characters other than US-ASCII."""
     try:
-        return str(make_header(decode_header(value)))
+        return clean(str(make_header(decode_header(value))))
     except (HeaderParseError, LookupError, ValueError):
         return value
 
@@ -154,16 +156,4 @@ def _plain_value(value: Any) -> Any:
 
 def _is_name(name: Any) -> bool:
     # Filters take names that start with "$" for operators.
-    return isinstance(name, str) and name != "" and not name.startswith("$")
-
-
-def _is_supported(value: Any) -> bool:
-    if isinstance(value, list):
-        are_strings = all(isinstance(element, str) for element in value)
-        return are_strings or all(_is_number(element) for element in value)
-    return isinstance(value, (str, bool)) or _is_number(value)
-
-
-def _is_number(value: Any) -> bool:
-    # Stores compare numbers as float64, and an integer may be too large for it.
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(name, str) and name != "" and not name.startswith("$") and is_text(name)

@@ -44,7 +44,8 @@ class Ingested:
         unchanged: Number of these chunks that were stored already.
         deleted: Number of deleted records of other versions.
         next_chunk: Position of the chunk to continue at; None if the document is complete.
-        notes: Remarks for users, such as the number of pages without text. They never contain content.
+        notes: Remarks for users, such as the number of pages without text. They may contain names of attached
+            files, but no text of the document.
     """
 
     chunks: int

@@ -367,12 +367,15 @@ class LocalAwsSettings(_BaseSettings):
     def _check_quotas(cls, value: str | None) -> str | None:
         try:
             quotas = json.loads(value or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError("It is not a JSON object of quotas by name") from error
         if not isinstance(quotas, dict) or any(type(limit) is not int or limit < 0 for limit in quotas.values()):
             raise ValueError("It is not a JSON object whose values are whole numbers of at least 0")
         if unknown := [name for name in quotas if not _QUOTA_NAME.fullmatch(name)]:
-            raise ValueError(f"{unknown[0]!r} is not a quota that the local AWS checks")
+            raise ValueError(
+                f"{unknown[0][:80]!r} is not a quota that the local AWS checks. Use names such as 'ml.g5.xlarge for "
+                "endpoint usage', or 'Memory size in MB per serverless endpoint'"
+            )
         return value
 
     @field_validator("embedstack_models_dir")

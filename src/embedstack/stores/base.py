@@ -1,6 +1,5 @@
 """The interface of vector stores and collections, and the checks that all stores share."""
 
-import math
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, get_args
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, get_arg
 from embedstack.calls.threads import run_in_thread
 from embedstack.errors import CollectionReplaced, ConfigurationError, FilterRefused, ReplacementIncomplete, StoreError
 from embedstack.stores.collection_info import CollectionInfo
-from embedstack.stores.filters import Condition, Filter, parse_filter
+from embedstack.stores.filters import Condition, Filter, is_number, parse_filter
 from embedstack.stores.records import Hit, Record, Stored
 
 if TYPE_CHECKING:
@@ -308,10 +307,11 @@ def check_search(mode: Mode, k: int, *, vector: Any, text: str | None, sparse: A
     if mode not in get_args(Mode):
         raise ConfigurationError(f"Unknown mode {mode!r}. Supported: {', '.join(get_args(Mode))}.")
     check_hit_count(k)
-    if threshold is not None and (
-        isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not math.isfinite(threshold)
-    ):
-        raise FilterRefused("The threshold must be a finite number. Similarities are between -1 and 1.")
+    if threshold is not None and not is_number(threshold):
+        raise FilterRefused(
+            "The threshold must be a finite number. Similarities are between -1 and 1, and negative distances in a "
+            "euclidean collection."
+        )
     if mode == "keyword":
         _check_keyword_search(vector, text, sparse, threshold)
     elif vector is None:
@@ -336,7 +336,7 @@ def check_hit_count(k: int) -> None:
 
 def _check_keyword_search(vector: Any, text: str | None, sparse: Any, threshold: float | None) -> None:
     if text is None or sparse is not None:
-        raise ConfigurationError("A keyword search needs text, and accepts no sparse vector.")
+        raise ConfigurationError("A keyword search needs text, and no sparse vector. Pass text, and omit sparse.")
     if threshold is not None and vector is None:
         raise ConfigurationError(
             "The threshold is a minimum similarity. Pass the query's vector, or omit the threshold."

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
     from embedstack.stores.records import Record
 
-__all__ = ["CONTEXT", "MAX_FILTER_VALUES", "Condition", "Filter", "matches", "parse_filter", "parse_instant"]
+__all__ = [
+    "CONTEXT",
+    "MAX_FILTER_VALUES",
+    "Condition",
+    "Filter",
+    "is_number",
+    "matches",
+    "parse_filter",
+    "parse_instant",
+]
 
 Filter = Mapping[str, Any]
 Operator = Literal["$eq", "$ne", "$in", "$gt", "$gte", "$lt", "$lte", "$prefix", "$contains"]
@@ -127,7 +136,7 @@ def _condition(name: str, symbol: Any, value: Any) -> Condition | None:
 
 def _bound(value: Any) -> int | float | datetime | None:
     """The bound of a range; None if the value cannot be one."""
-    if _is_number(value) and _is_scalar(value):
+    if is_number(value):
         return value  # type: ignore[no-any-return]
     if isinstance(value, datetime):
         return value if value.utcoffset() is not None else value.replace(tzinfo=UTC)
@@ -190,9 +199,14 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that every store can compare with: finite, and within the range of float64."""
+    return _is_number(value) and abs(value) <= sys.float_info.max
+
+
 def _is_scalar(value: Any) -> bool:
-    """Whether a filter may compare with a value. Numbers beyond float64 are not JSON numbers for every store."""
-    return isinstance(value, (str, bool)) or (_is_number(value) and abs(value) <= sys.float_info.max)
+    """Whether a filter may compare with a value."""
+    return isinstance(value, (str, bool)) or is_number(value)
 
 
 def _check_text(text: str, subject: str) -> None:
@@ -213,4 +227,4 @@ def _check_text(text: str, subject: str) -> None:
 
 def _quoted(name: Any) -> str:
     """A name or an operator for a message, shortened and printable."""
-    return ascii(name[:_QUOTED_CHARACTERS]) if isinstance(name, str) else f"A {type(name).__name__}"
+    return ascii(name[:_QUOTED_CHARACTERS]) if isinstance(name, str) else f"<{type(name).__name__}>"

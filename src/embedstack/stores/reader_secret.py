@@ -1,4 +1,4 @@
-"""Gives the functions that only search a database user of their own, which may read and nothing else."""
+"""Creates the database user of the functions that only search, which may read and nothing else."""
 
 import json
 import secrets
@@ -86,5 +86,6 @@ def _password(client: "AwsClient", arn: str) -> str:
         pass
     # Not chained: the error may quote the secret.
     raise ConfigurationError(
-        f"The secret of DATABASE_READER_SECRET_ARN is not a JSON object with username {READER!r} and password."
+        f"The secret of DATABASE_READER_SECRET_ARN is not a JSON object with username {READER!r} and password. "
+        "Correct its value."
     ) from None

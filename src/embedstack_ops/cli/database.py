@@ -58,5 +58,7 @@ def _postgres(store: VectorStore) -> PgVectorStore:
 def _password(secret: str, role: str, settings: Settings) -> str:
     address = psycopg.conninfo.conninfo_to_dict(read_database_secret(secret, settings))
     if address.get("user") != role:
-        raise ConfigurationError(f"The secret is of the role {address.get('user')!r}, not of {role!r}. Pass its role.")
+        raise ConfigurationError(
+            f"The secret is of the role {address.get('user')!r}, not of {role!r}. Pass that role, or another secret."
+        )
     return str(address["password"])

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from botocore.exceptions import ClientError
 
 from embedstack.aws.clients import create_client
 from embedstack.errors import ConfigurationError
@@ -179,8 +180,19 @@ def _apply(root: TerraformRoot, saved_plan: Plan, recreated: Sequence[str]) -> N
     except TerraformFailed:
         if not recreated:
             raise
-        waiter = create_client("sagemaker", load_settings()).get_waiter("endpoint_deleted")
-        for name in recreated:
+        sagemaker: Any = create_client("sagemaker", load_settings())
+        deleted = [name for name in recreated if _is_being_deleted(sagemaker, name)]
+        if not deleted:
+            raise  # for another reason
+        for name in deleted:
             click.echo(f"Waiting until {name} is deleted.")
+            waiter = sagemaker.get_waiter("endpoint_deleted")
             waiter.wait(EndpointName=name, WaiterConfig={"Delay": 2, "MaxAttempts": 900})
         root.apply(root.plan(STATE / "terraform.tfplan"))
+
+
+def _is_being_deleted(sagemaker: Any, name: str) -> bool:
+    try:
+        return bool(sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Deleting")
+    except ClientError as error:
+        return error.response["Error"]["Code"] == "ValidationException"  # it does not exist any more

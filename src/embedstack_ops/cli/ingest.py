@@ -21,7 +21,13 @@ from embedstack.aws.errors import translate_error
 from embedstack.documents.ingest_queue import enqueue_documents
 from embedstack.documents.limits import ReadLimits, display_name
 from embedstack.documents.load import load_ingestion
-from embedstack.documents.metadata import described_document, metadata_file, parse_metadata_file, require_metadata
+from embedstack.documents.metadata import (
+    MAX_METADATA_FILE_BYTES,
+    described_document,
+    metadata_file,
+    parse_metadata_file,
+    require_metadata,
+)
 from embedstack.documents.s3_objects import S3DocumentReader
 from embedstack.errors import DocumentRefused, EmbedStackError, InputError, RecordRefused
 from embedstack.settings.settings import load_settings
@@ -252,10 +258,16 @@ def _opened(
                 f"{display_name(place.source)} has {place.size:,} bytes; the limit is {limit:,}. Split it.",
                 reason="too_large",
             )
-        described = Path(metadata_file(str(place.file)))
-        attributes = parse_metadata_file(described.read_bytes(), place.source) if described.is_file() else {}
         with place.file.open("rb") as file:
-            yield file, attributes, ()
+            yield file, _read_metadata_file(place.file, place.source), ()
+
+
+def _read_metadata_file(document: Path, source: str) -> dict[str, Any]:
+    path = Path(metadata_file(str(document)))
+    if not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        return parse_metadata_file(file.read(MAX_METADATA_FILE_BYTES + 1), source)
 
 
 def _parse_metadata(options: tuple[str, ...]) -> dict[str, Any]:

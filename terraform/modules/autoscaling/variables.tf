@@ -346,7 +346,7 @@ variable "tracking" {
       try(var.tracking.custom.metric_name, "") == "ApproximateBacklogSizePerInstance"
     )
     error_message = join(" ", [
-      "${var.name}: of its own metrics, an asynchronous endpoint is tracked by ApproximateBacklogSizePerInstance;",
+      "${var.name}: ApproximateBacklogSizePerInstance is the only metric of SageMaker for an asynchronous endpoint;",
       "others, such as InvocationsPerInstance, are not published or do not fall when instances are added.",
       "Remove tracking.custom, and set tracking.value, such as 5.",
     ])

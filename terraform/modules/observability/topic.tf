@@ -30,8 +30,8 @@ resource "aws_kms_key" "embeddings" {
     Version = "2012-10-17"
     Statement = [
       {
-        # IAM policies of the account decide who manages the key; without this statement nobody could. In a key's
-        # policy the resource is the key itself.
+        # Without this statement, the account's IAM policies could not allow managing the key. In a key's policy, the
+        # resource "*" is the key itself.
         Sid       = "ManageByIam"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local._partition}:iam::${local._account}:root" }

@@ -116,10 +116,10 @@ def test_ingest_reads_metadata_and_tags_from_s3(bucket, environment):
     status, output = run("s3://documents/", "--collection", "s3-metadata")
     assert status == 0, output
     assert "2 of 2 documents" in output
-    assert "! dog.txt: 1 S3 metadata attributes have reserved names" in output
+    assert "! dog.txt: S3 metadata that was ignored because its names are reserved: 1." in output
     metadata = stored_metadata("s3-metadata")
     assert metadata["cat.txt"] == {"year": 2025, "document": None}
-    assert metadata["dog.txt"].pop("notes") == ["1 S3 metadata attributes have reserved names and were ignored."]
+    assert metadata["dog.txt"].pop("notes") == ["S3 metadata that was ignored because its names are reserved: 1."]
     assert metadata["dog.txt"] == {"author": "Ann", "team": "blue", "document": None}
 
 
@@ -146,7 +146,7 @@ def test_ingest_fails_for_an_explicitly_named_picture(environment, tmp_path, arg
         (tmp_path / "handbook" / "cat.txt").write_text("The cat sleeps.")
     status, output = run(*arguments, "--collection", "strict-pictures")
     assert status == 1
-    assert "cat.png is a PNG image" in output
+    assert "cat.png is an image, which needs OCR" in output
 
 
 def test_ingest_rejects_duplicate_names_before_reading(environment, tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from embedstack.documents import Document, ReadLimits, read_document
 from embedstack.documents.limits import Allowance
+from embedstack.documents.readers.ocr import Picture, read_picture
 from embedstack.documents.readers.process import ReaderProcess
 from embedstack.errors import ConfigurationError, DocumentRefused
 from tests.support.document_files import join_pdf, make_pdf, make_stream
@@ -123,6 +124,19 @@ def test_time_for_a_page_is_limited():
     limits = ReadLimits(ocr_languages="eng", max_ocr_seconds=0.001)
     with pytest.raises(DocumentRefused, match="no text that OCR recognizes"):
         read(saved(picture(), "PNG"), "a.png", limits)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pixels", "note"),
+    [
+        (0.001, b"\xff" * 100, "Pages without text because OCR took more than 0.001 s: 2."),
+        (60.0, b"", "Pages without text because Tesseract failed: 2."),
+    ],
+)
+def test_pages_that_ocr_cannot_read_are_noted(seconds, pixels, note):
+    allowance = Allowance("a.pdf", ReadLimits(ocr_languages="eng", max_ocr_seconds=seconds))
+    assert [read_picture(Picture(10, 10, pixels), allowance) for _ in range(2)] == ["", ""]
+    assert allowance.notes == [note]
 
 
 @pytest.mark.parametrize(("size", "limit"), [((15_000, 15_000), 50_000_000), ((100, 100), 9_999)])

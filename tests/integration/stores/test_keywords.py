@@ -166,6 +166,20 @@ def test_keyword_search_applies_filter_threshold_and_order(pgvector):
         opened.search(query, mode="keyword")
 
 
+def test_documents_with_distant_numbers_are_ranked(pgvector, database_url):
+    """Numbers are not used again, so that those of a much-changed collection are far apart."""
+    opened = pgvector.open(collection("distant"))
+    stored = texts(*random_bodies(30))
+    opened.upsert(stored[:15])
+    table = opened.generation.keyword_table("documents")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(sql.SQL("ALTER TABLE {} ALTER number RESTART WITH 2000000000").format(table))
+    opened.upsert(stored[15:])
+    assert opened.delete(["t0003", "t0020"]) == 2
+    bodies = {record.id: record.text for record in stored if record.id not in ("t0003", "t0020")}
+    assert_scores(opened, bodies, "word0 word7 word30")
+
+
 def test_long_texts_are_indexed_up_to_the_limit(pgvector):
     opened = pgvector.open(collection("long-texts"))
     letters = [chr(0x1D400 + index % 26) + chr(0x61 + index % 26) + str(index) for index in range(60_000)]

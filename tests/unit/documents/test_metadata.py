@@ -37,6 +37,9 @@ def test_metadata_file_in_short_and_long_form():
         (b'{"metadataAttributes": {"a": {"value": {"type": "DATE"}}}}', "unsupported value for 'a'"),
         (b'{"metadataAttributes": {"a": ["b", 1]}}', "unsupported value for 'a'"),
         (b'{"metadataAttributes": {"a": NaN}}', "unsupported value for 'a'"),
+        (b'{"metadataAttributes": {"a": "b\\u0000"}}', "unsupported value for 'a'"),
+        (b'{"metadataAttributes": {"a": ["b\\ud800"]}}', "unsupported value for 'a'"),
+        (b'{"metadataAttributes": {"a\\u0000": 1}}', "invalid name"),
         (b'{"metadataAttributes": {"a": 1' + b"0" * 400 + b"}}", "unsupported value for 'a'"),
         (b" " * 10241, "10,240 bytes"),
     ],
@@ -57,12 +60,16 @@ def test_object_metadata_is_decoded_and_precedes_tags():
             "author": "=?UTF-8?B?SsO8cmdlbg==?=",
             "broken": "=?UTF-8?B?SsO8cmdlb?=",
             "unknown": "=?NONE?Q?a?=",
+            "controls": "=?UTF-8?Q?a=00b?= =?unicode_escape?Q?=5Cud800?=",
             "page": "3",
         },
         {"author": "tag", "team": "blue"},
     )
-    assert metadata == {"author": "Jürgen", "broken": metadata["broken"], "unknown": "=?NONE?Q?a?=", "team": "blue"}
-    assert notes == ["1 S3 metadata attributes have reserved names and were ignored."]
+    assert metadata == {
+        "author": "Jürgen", "broken": metadata["broken"], "unknown": "=?NONE?Q?a?=", "controls": "ab\ufffd",
+        "team": "blue",
+    }  # fmt: skip
+    assert notes == ["S3 metadata that was ignored because its names are reserved: 1."]
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,20 @@ class TestSpreadsheet:
         )
         assert texts(read_bytes(content, "a.xlsx")) == ["Sheet1\n\n1904-01-01"]
 
+    @pytest.mark.parametrize(
+        ("value", "workbook", "expected"),
+        [
+            ("2958465", "", "9999-12-31"),
+            ("2958465.9999999", "", "2958465.9999999"),
+            ("2957003", '<workbookPr date1904="1"/>', "9999-12-31"),
+            ("2957004", '<workbookPr date1904="1"/>', "2957004"),
+        ],
+    )
+    def test_numbers_after_the_last_date_are_numbers(self, value, workbook, expected):
+        cell = f'<row r="1"><c s="1"><v>{value}</v></c></row>'
+        content = make_xlsx(cell, formats=("d.m.yy",), workbook=workbook)
+        assert texts(read_bytes(content, "a.xlsx")) == [f"Sheet1\n\n{expected}"]
+
     def test_merged_cells_apply_to_rows_and_header_columns(self):
         cells = (
             '<row r="1"><c r="A1" t="str"><v>Region</v></c><c r="B1" t="str"><v>Sales</v></c></row>'

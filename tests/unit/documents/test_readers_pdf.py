@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pypdf import PdfWriter
 from pypdf.annotations import FreeText
-from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, TextStringObject
+from pypdf.generic import ArrayObject, ByteStringObject, DictionaryObject, NameObject, NumberObject, TextStringObject
 
 from embedstack.documents import Section
 from embedstack.documents.readers.pdf_text import LINE_END_HYPHEN, HyphenJoiner, is_readable, mixes_scripts
@@ -91,6 +91,15 @@ def test_bookmarks_are_headings():
     assert [section.headings for section in read_bytes(written(writer), "a.pdf").sections] == [
         (), ("Chapter 1",), ("Chapter 1", "1.1"), ("Chapter 1", "1.2"), ("Chapter 2",), ("Chapter 2",),
     ]  # fmt: skip
+
+
+def test_lone_surrogates_in_title_and_bookmarks_are_replaced():
+    writer = PdfWriter(clone_from=io.BytesIO(make_pdf("a")))
+    bookmark = writer.add_outline_item(title="?", page_number=0).get_object()
+    assert isinstance(bookmark, DictionaryObject)
+    bookmark[NameObject("/Title")] = ByteStringObject(b"\xfe\xff\x00A\xd8\x00")
+    assert read_bytes(written(writer), "a.pdf").sections[0].headings == ("A\ufffd",)
+    assert read_bytes(make_pdf("a", title="\xfe\xff\xd8\0\0B"), "a.pdf").title == "\ufffdB"
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_deep_nesting_is_read(content, source):
 
 def test_json_nested_too_deeply_is_refused():
     error = refusal(b'"a"\n' + b"[" * 100_000, "a.jsonl")
-    assert (error.reason, "row 2" in str(error)) == ("corrupt", True)
+    assert (error.reason, "row 2" in str(error)) == ("too_complex", True)
 
 
 @pytest.mark.parametrize(

@@ -323,8 +323,8 @@ def test_fit_limits_reading_to_the_functions_limits(seconds, memory_mb, reading,
 
 
 def test_handler_logs_counts_and_returns_notes(services, telemetry):
-    services.notes = ("2 of 4 pages have no text.",)
+    services.notes = ("Attachments that were not read: 1 (salaries.pdf, application/pdf).",)
     outcome = start_invocation(services, telemetry).handle_direct_event(DocumentMessage("bucket", "a"))
     assert outcome.notes == services.notes
-    assert "2 of 4 pages have no text." in "".join(telemetry.lines)
+    assert "salaries" not in "".join(telemetry.lines)
     assert telemetry.counts["Noted"] == 1

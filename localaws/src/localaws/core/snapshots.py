@@ -1,4 +1,4 @@
-"""Objects in a file: pickle, without what belongs to a process, and without running foreign code when it is read.
+"""Objects in a file: pickle, without what belongs to a process, and without running other code when it is read.
 
 - Locks and events are created again. Threads, sockets and processes cannot be written.
 - Objects that exist in every local AWS, such as its clock, are written as names.
@@ -140,10 +140,10 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         is_listed = global_name in _LISTED.get(module_name, ())
-        found = super().find_class(module_name, global_name) if is_listed or _is_ours(module_name) else None
-        if found is None or not _may_be_read(found):
+        named = super().find_class(module_name, global_name) if is_listed or _is_ours(module_name) else None
+        if named is None or not _may_be_read(named):
             raise pickle.UnpicklingError(f"{module_name}.{global_name} may not be read")
-        return found
+        return named
 
 
 def _may_be_read(value: Any) -> bool:

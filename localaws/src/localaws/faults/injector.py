@@ -4,8 +4,8 @@
 service. A rate of 0 ends it, as do ``count`` failed requests. ``seconds`` is the longest duration of a ``hang``, which
 ends earlier if the client gives up. Initially no service has a fault.
 
-Some kinds do not fail a request but what it starts: an endpoint without capacity is accepted, and fails later. The
-service asks for these with :meth:`Faults.deferred_strike`.
+Deferred kinds let the request succeed and fail what it starts: a request for an endpoint without capacity is accepted,
+and the endpoint fails later. The service calls :meth:`Faults.deferred_fault`.
 """
 
 import contextlib
@@ -125,11 +125,12 @@ class _Fault:
         seconds = None if request.get("seconds") is None else float(request["seconds"])
         return cls(request["kind"], float(request["rate"]), seed, seconds, float(request.get("count", math.inf)))
 
-    def strikes(self) -> bool:
+    def take(self) -> bool:
+        """Whether the next request or launch fails; counts it."""
         with self.lock:
-            strikes = self.left > 0 and self.random.random() < self.rate
-            self.left -= strikes
-            return strikes
+            fails = self.left > 0 and self.random.random() < self.rate
+            self.left -= fails
+            return fails
 
 
 class Faults:
@@ -144,7 +145,7 @@ class Faults:
 
         Args:
             errors: Error responses by service; other services have SageMaker's.
-            deferred: Kinds that do not fail a request but what it starts, by service.
+            deferred: Kinds that fail what a request starts, by service.
         """
         self._errors = errors
         self._deferred = deferred
@@ -166,20 +167,20 @@ class Faults:
         """The error responses of a service."""
         return self._errors.get(service, _SAGEMAKER)
 
-    def strike(self, environ: "WSGIEnvironment") -> "tuple[str, _Fault] | None":
-        """The service of a request and the fault that it meets, or None."""
+    def request_fault(self, environ: "WSGIEnvironment") -> "tuple[str, _Fault] | None":
+        """The service of a request and the fault with which it fails, or None."""
         if not self._faults:
             return None
         service = _service_of(environ)
         fault = self._faults.get(service)
-        if fault is None or fault.kind in self._deferred.get(service, ()) or not fault.strikes():
+        if fault is None or fault.kind in self._deferred.get(service, ()) or not fault.take():
             return None
         return service, fault
 
-    def deferred_strike(self, service: str) -> tuple[str, float | None] | None:
-        """The kind and the seconds of the fault that something started now meets, or None."""
+    def deferred_fault(self, service: str) -> tuple[str, float | None] | None:
+        """The kind and the seconds of the fault with which a launch that starts now fails, or None."""
         fault = self._faults.get(service)
-        if fault is None or fault.kind not in self._deferred.get(service, ()) or not fault.strikes():
+        if fault is None or fault.kind not in self._deferred.get(service, ()) or not fault.take():
             return None
         return fault.kind, fault.seconds
 
@@ -204,10 +205,10 @@ class FaultInjector:
                 document = {"error": "Set a fault with POST."}
                 return send_json(start_response, "405 Method Not Allowed", document, [("Allow", "POST")])
             return self._configure(environ, start_response)
-        struck = self._faults.strike(environ)
-        if struck is None:
+        next_fault = self._faults.request_fault(environ)
+        if next_fault is None:
             return self._application(environ, start_response)
-        service, fault = struck
+        service, fault = next_fault
         if fault.kind in _CORRUPTIONS:
             return self._corrupt(environ, start_response, fault.kind)
         read_body(environ)
@@ -220,7 +221,7 @@ class FaultInjector:
     def _configure(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         try:
             self._faults.set(json.loads(read_body(environ)))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, OverflowError, TypeError) as error:
             return send_json(start_response, "400 Bad Request", {"error": str(error)})
         return send_json(start_response, "200 OK", {})
 

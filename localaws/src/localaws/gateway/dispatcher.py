@@ -49,7 +49,6 @@ from localaws.services.sagemaker_runtime.api import STREAM_PATH, SageMakerRuntim
 from localaws.services.secretsmanager.api import SecretsManager
 from localaws.services.sns.api import Sns
 from localaws.services.sqs.api import Sqs
-from localaws.services.sqs.message_queue import MessageQueue
 from localaws.services.sts.api import Sts
 
 if TYPE_CHECKING:

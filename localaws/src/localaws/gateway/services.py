@@ -97,7 +97,7 @@ class Services:
         scaling = AutoScaling(self.host.scalable, monitoring, self._state.scaling)
         self.host.is_scalable_target = scaling.is_target
         faults = Faults(deferred={"sagemaker": frozenset(LAUNCH_FAULTS)})
-        self.host.next_launch_fault = partial(faults.deferred_strike, "sagemaker")
+        self.host.next_launch_fault = partial(faults.deferred_fault, "sagemaker")
         async_inference = AsyncInference(self.host, self._state.async_queues)
         monitoring.alarms.on_minute(async_inference.sample)
         vectors = S3Vectors(

@@ -41,7 +41,8 @@ class State:
     """What is kept besides moto's backends.
 
     Attributes:
-        clock: Seconds by which the clock of the local AWS is ahead of the machine's, and its speed; None to start anew.
+        clock: Seconds by which the clock of the local AWS is ahead of the machine's, and its speed; None for a
+            new clock.
         metrics: CloudWatch's metrics.
         alarm_history: The history of alarms.
         scaling: The targets of Application Auto Scaling.

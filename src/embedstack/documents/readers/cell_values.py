@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
@@ -14,16 +15,17 @@ __all__ = ["NumberKind", "number_kinds", "number_text"]
 NumberKind = Literal["number", "date", "time", "percent"]
 
 # Built-in formats (ECMA-376 part 1, 18.8.30), including those of East Asian locales.
-_DATES = {14, 15, 16, 17, 22, *range(27, 32), 36, *range(50, 59)}
-_TIMES = {18, 19, 20, 21, *range(32, 36), 45, 46, 47}
-_PERCENTAGES = {9, 10}
+_BUILT_IN: dict[str, NumberKind] = {
+    **{str(number): "date" for number in (14, 15, 16, 17, 22, *range(27, 32), 36, *range(50, 59))},
+    **{str(number): "time" for number in (18, 19, 20, 21, *range(32, 36), 45, 46, 47)},
+    **{str(number): "percent" for number in (9, 10)},
+}
 # Parts of a format that are not codes: quoted text, escaped and filling characters, colours and conditions.
 _LITERALS = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?![hms]+\])[^\]]*\]', re.IGNORECASE)
 _DATE_CODE = re.compile("[ydg]|m{3}|(?<![hs:])m(?!:|s)", re.IGNORECASE)
 _TIME_CODE = re.compile("[hs]", re.IGNORECASE)
 _SECONDS_PER_DAY = 86400
-# Serial numbers of 9999-12-31 in both date systems are below.
-_MAX_SERIAL = 2_958_466
+_MAX_DAYS = 2_958_465  # to 9999-12-31, the last date in Excel and in Python
 _MAX_FORMAT = 255
 _MAX_PLAIN = 1e21
 
@@ -59,16 +61,7 @@ def number_kinds(package: zipfile.ZipFile, part: str | None, allowance: Allowanc
 
 def _kind(style: str, code: str | None) -> NumberKind:
     if code is None:
-        number = int(style) if style.isascii() and style.isdigit() and len(style) < 5 else 0
-        return (
-            "date"
-            if number in _DATES
-            else "time"
-            if number in _TIMES
-            else "percent"
-            if number in _PERCENTAGES
-            else "number"
-        )
+        return _BUILT_IN.get(style, "number")
     # The first section is for positive numbers.
     code = _LITERALS.sub("", code[:_MAX_FORMAT]).partition(";")[0]
     if code.lower() == "general":
@@ -92,10 +85,11 @@ def number_text(value: str, kind: NumberKind, *, from_1904: bool) -> str:
         number = float(value)
     except ValueError:
         return value
-    if kind in ("date", "time") and 0 <= number < _MAX_SERIAL:
+    if kind in ("date", "time") and 0 <= number <= _MAX_DAYS:
         # A number below 1 is a time, in whatever format.
         is_time = kind == "time" or 0 < number < 1
-        return _time_text(number) if is_time else _date_text(number, from_1904=from_1904)
+        with suppress(OverflowError):  # the last days, counted from 1904 or rounded up
+            return _time_text(number) if is_time else _date_text(number, from_1904=from_1904)
     if kind == "percent":
         return f"{_plain(100 * number)}%"
     return value if value.isdigit() else _plain(number)

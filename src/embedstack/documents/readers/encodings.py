@@ -248,10 +248,10 @@ def _wide_encoding(sample: bytes) -> str | None:
         except UnicodeError:
             continue
         # In the wrong byte order, line ends, blanks and punctuation become other characters.
-        known = sum(character < "\x7f" or "\u3000" <= character < "\u3100" for character in text)
+        common = sum(character < "\x7f" or "\u3000" <= character < "\u3100" for character in text)
         is_text = text and sum(map(is_usual, text)) >= _MIN_USUAL * len(text)
-        if is_text and known > most and (text.isascii() or any(character in "\n \u3001\u3002" for character in text)):
-            best, most = encoding, known
+        if is_text and common > most and (text.isascii() or any(character in "\n \u3001\u3002" for character in text)):
+            best, most = encoding, common
     return best
 
 

@@ -31,14 +31,14 @@ def read_image(content: bytes, allowance: Allowance) -> Reading:
         allowance.refuse(
             "unsupported",
             "is an image, which needs OCR. Install Tesseract and embedstack[ocr], and set EMBEDSTACK_OCR=true. "
-            "Functions do not support it.",
+            "The ingest function has no OCR.",
         )
-    from PIL import Image, TiffImagePlugin, UnidentifiedImageError  # noqa: PLC0415 - in an extra of its own
+    from PIL import Image, TiffImagePlugin, UnidentifiedImageError  # noqa: PLC0415 - in a separate extra
 
     try:
         image = Image.open(io.BytesIO(content), formats=_FORMATS)
     except Image.DecompressionBombError:
-        # Pillow has a limit of its own, which is higher.
+        # Pillow's own limit is higher.
         allowance.refuse("too_large", "has too many pixels. Reduce its size.")
     except UnidentifiedImageError:
         allowance.refuse("corrupt", "cannot be read as an image; it may be truncated. Upload it again.")

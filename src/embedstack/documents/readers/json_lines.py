@@ -102,7 +102,7 @@ def _parse(line: str, number: int, allowance: Allowance) -> Any:
 
 
 def _refuse_depth(number: int, allowance: Allowance) -> NoReturn:
-    allowance.refuse("corrupt", f"is nested too deeply in row {number}. Flatten it.")
+    allowance.refuse("too_complex", f"is nested too deeply in row {number}. Flatten it.")
 
 
 def _refuse_row(number: int, error: ValueError, allowance: Allowance) -> NoReturn:

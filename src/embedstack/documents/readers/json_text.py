@@ -25,17 +25,12 @@ def read_json(content: bytes, allowance: Allowance) -> Reading:
     note.
 
     Raises:
-        DocumentRefused: It is nested too deeply.
+        DocumentRefused: It is nested too deeply ("too_complex").
     """
     text, encoding = decode(content, allowance)
-    try:
-        value = json.loads(text)
-    except RecursionError:
-        allowance.refuse("too_complex", "is nested too deeply. Flatten it.")
-    except ValueError as error:
-        line = error.lineno if isinstance(error, json.JSONDecodeError) else None
-        where = f" at line {line}" if line else ""
-        allowance.notes.append(f"The file is not valid JSON{where} and was read as plain text.")
+    value, problem = _parse(text, allowance)
+    if problem is not None:
+        allowance.notes.append(f"The file is not valid JSON{problem} and was read as plain text.")
         return read_plain_text(content, allowance)
     if isinstance(value, list):
         return Reading(list(_rows(value, allowance)), encoding=encoding)
@@ -59,17 +54,24 @@ def parse_json(content: bytes, allowance: Allowance) -> tuple[Any, str]:
         The value, and the encoding by Python's name.
 
     Raises:
-        DocumentRefused: It is not JSON ("corrupt").
+        DocumentRefused: It is not JSON ("corrupt"), or nested too deeply ("too_complex").
     """
     text, encoding = decode(content, allowance)
+    value, problem = _parse(text, allowance)
+    if problem is not None:
+        allowance.refuse("corrupt", f"has no valid JSON{problem}; it may be truncated. Upload it again.")
+    return value, encoding
+
+
+def _parse(text: str, allowance: Allowance) -> tuple[Any, str | None]:
+    """The value of a text, and None; or None, and where the text is not JSON."""
     try:
-        return json.loads(text), encoding
+        return json.loads(text), None
     except RecursionError:
         allowance.refuse("too_complex", "is nested too deeply. Flatten it.")
     except ValueError as error:
         # The error is not chained: its attribute doc contains the text.
-        where = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        allowance.refuse("corrupt", f"has no valid JSON{where}; it may be truncated. Upload it again.")
+        return None, f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
 
 
 def _rows(values: list[Any], allowance: Allowance) -> Iterator[Section]:

@@ -44,7 +44,7 @@ def read_picture(picture: Picture, allowance: Allowance) -> str:
 
     Args:
         picture: The picture.
-        allowance: The limits, with the languages. Receives a note if the time limit for a page is exceeded.
+        allowance: The limits, with the languages. Receives a note if the page cannot be read in time or at all.
 
     Raises:
         ConfigurationError: Tesseract or the data of a language is not installed.
@@ -62,9 +62,14 @@ def read_picture(picture: Picture, allowance: Allowance) -> str:
             env={**os.environ, **_VARIABLES},
         )
     except subprocess.TimeoutExpired:
-        allowance.notes.append(f"OCR of a page took more than {allowance.limits.max_ocr_seconds:g} s and was stopped.")
+        allowance.count_note(
+            f"Pages without text because OCR took more than {allowance.limits.max_ocr_seconds:g} s: {{}}.", 1
+        )
         return ""
-    return clean(done.stdout.decode("utf-8", "replace")).strip() if done.returncode == 0 else ""
+    if done.returncode != 0:
+        allowance.count_note("Pages without text because Tesseract failed: {}.", 1)
+        return ""
+    return clean(done.stdout.decode("utf-8", "replace")).strip()
 
 
 @cache

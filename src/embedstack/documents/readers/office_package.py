@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from embedstack.documents.limits import Allowance
-from embedstack.documents.readers.package import parse_part
+from embedstack.documents.readers.package import parse_part, title_in
 
 __all__ = ["Relationship", "core_title", "main_part", "relationships"]
 
@@ -31,7 +31,7 @@ def relationships(package: zipfile.ZipFile, part: str, allowance: Allowance) -> 
     folder, name = posixpath.split(part)
     source = posixpath.join(folder, "_rels", f"{name}.rels")
     names = set(package.namelist())
-    found: dict[str, Relationship] = {}
+    related: dict[str, Relationship] = {}
 
     def start(element: str, attributes: dict[str, str]) -> None:
         if element != "Relationship" or attributes.get("TargetMode") == "External":
@@ -42,11 +42,11 @@ def relationships(package: zipfile.ZipFile, part: str, allowance: Allowance) -> 
         name = next((name for name in (resolved, target.lstrip("/")) if name in names), None)
         if name:
             kind = attributes.get("Type", "").rpartition("/")[2]
-            found[attributes.get("Id", "")] = Relationship(kind, name)
+            related[attributes.get("Id", "")] = Relationship(kind, name)
 
     if source in names:
         parse_part(package, source, allowance, start=start)
-    return found
+    return related
 
 
 def main_part(package: zipfile.ZipFile, default: str, allowance: Allowance) -> str:
@@ -74,19 +74,4 @@ def main_part(package: zipfile.ZipFile, default: str, allowance: Allowance) -> s
 
 def core_title(package: zipfile.ZipFile, allowance: Allowance) -> str | None:
     """The title of the document's properties."""
-    texts: list[str] = []
-    is_title = False
-
-    def start(element: str, _: dict[str, str]) -> None:
-        nonlocal is_title
-        is_title = element == "title"
-
-    def end(_: str) -> None:
-        nonlocal is_title
-        is_title = False
-
-    if _CORE in package.namelist():
-        parse_part(
-            package, _CORE, allowance, start=start, end=end, data=lambda text: texts.append(text) if is_title else None
-        )
-    return "".join(texts) or None
+    return title_in(package, _CORE, allowance)

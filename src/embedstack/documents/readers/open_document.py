@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
 from embedstack.documents.readers.outline import Outline, Reading
-from embedstack.documents.readers.package import open_package, parse_part
+from embedstack.documents.readers.package import open_package, parse_part, title_in
 from embedstack.documents.readers.sheet_rows import SheetRow, sheet_sections
 
 __all__ = ["read_open_document", "read_open_document_sheet"]
@@ -40,7 +40,7 @@ def read_open_document(content: bytes, allowance: Allowance) -> Reading:
     with _open(content, allowance) as package:
         handler = _Text(allowance)
         parse_part(package, _CONTENT, allowance, start=handler.start, end=handler.end, data=handler.data)
-        return Reading(handler.sections(), title=_title(package, allowance))
+        return Reading(handler.sections(), title=title_in(package, _META, allowance))
 
 
 def read_open_document_sheet(content: bytes, allowance: Allowance) -> Reading:
@@ -54,7 +54,7 @@ def read_open_document_sheet(content: bytes, allowance: Allowance) -> Reading:
     with _open(content, allowance) as package:
         handler = _Sheets(allowance)
         parse_part(package, _CONTENT, allowance, start=handler.start, end=handler.end, data=handler.data)
-        return Reading(handler.sections, title=_title(package, allowance))
+        return Reading(handler.sections, title=title_in(package, _META, allowance))
 
 
 def _open(content: bytes, allowance: Allowance) -> zipfile.ZipFile:
@@ -73,21 +73,6 @@ def _open(content: bytes, allowance: Allowance) -> zipfile.ZipFile:
     if _CONTENT not in names:
         allowance.refuse("corrupt", "lacks its content; it may be truncated. Upload it again.")
     return package
-
-
-def _title(package: zipfile.ZipFile, allowance: Allowance) -> str | None:
-    texts: list[str] = []
-    elements: list[str] = []
-    if _META in package.namelist():
-        parse_part(
-            package,
-            _META,
-            allowance,
-            start=lambda element, _: elements.append(element),
-            end=lambda _: elements.clear(),
-            data=lambda text: texts.append(text) if elements[-1:] == ["title"] else None,
-        )
-    return "".join(texts) or None
 
 
 def _count(digits: str | None, limit: int) -> int:

@@ -127,16 +127,19 @@ class _Reader:
         return clean(decode(narrow, self._allowance, self._encoding)[0]) if narrow else ""
 
     def _stream(self, path: _Path, name: str, kind: str) -> bytes:
-        wanted = (*path, f"{_STREAM}{name}{kind}")
-        stored = self._streams.get(tuple(part.upper() for part in wanted))
+        stored = self._stored((*path, f"{_STREAM}{name}{kind}"))
         if stored is None:
             return b""
         # Several entries may share their sectors.
         self._allowance.take_inflated(self._file.get_size(list(stored)))
         return bytes(self._file.openstream(list(stored)).read())
 
+    def _stored(self, path: _Path) -> _Path | None:
+        """The stored form of a stream's path; None if there is no such stream."""
+        return self._streams.get(tuple(part.upper() for part in path))
+
     def _numbers(self, path: _Path, header: int) -> dict[str, int]:
-        stored = self._streams.get(tuple(part.upper() for part in (*path, _PROPERTIES)))
+        stored = self._stored((*path, _PROPERTIES))
         if stored is None:
             return {}
         properties = self._file.openstream(list(stored)).read()[header:]

@@ -14,7 +14,7 @@ from embedstack.documents.readers.xml_events import (
     parse_xml,
 )
 
-__all__ = ["open_package", "parse_part", "read_part"]
+__all__ = ["open_package", "parse_part", "read_part", "title_in"]
 
 # A document has tens of parts, and one for each picture. zipfile creates an object for each part when it is opened.
 _MAX_PARTS = 10_000
@@ -82,6 +82,28 @@ def read_part(package: zipfile.ZipFile, name: str, allowance: Allowance) -> byte
     except _DAMAGE:
         _refuse_damage(allowance)
     return content.getvalue()
+
+
+def title_in(package: zipfile.ZipFile, name: str, allowance: Allowance) -> str | None:
+    """The text of the elements called "title" in a part; None without the part or without text."""
+    texts: list[str] = []
+    is_title = False
+
+    def start(element: str, _: dict[str, str]) -> None:
+        nonlocal is_title
+        is_title = element == "title"
+
+    def end(_: str) -> None:
+        nonlocal is_title
+        is_title = False
+
+    def data(text: str) -> None:
+        if is_title:
+            texts.append(text)
+
+    if name in package.namelist():
+        parse_part(package, name, allowance, start=start, end=end, data=data)
+    return "".join(texts) or None
 
 
 class _CountedPart:

@@ -2,11 +2,18 @@
 
 from collections import defaultdict
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from pypdfium2 import PdfDocument, PdfiumError
-from pypdfium2.raw import FORMTYPE_XFA_FULL, FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+from pypdfium2.raw import (
+    FORMTYPE_XFA_FULL,
+    FPDF_ERR_PASSWORD,
+    FPDF_ERR_SECURITY,
+    FPDF_GetMetaText,
+    FPDFBookmark_GetTitle,
+)
 
 from embedstack.documents.document import Section
 from embedstack.documents.limits import Allowance
@@ -14,6 +21,7 @@ from embedstack.documents.readers.cleaning import clean, clean_line
 from embedstack.documents.readers.outline import Reading
 from embedstack.documents.readers.pdf_annotations import Annotations, read_annotations
 from embedstack.documents.readers.pdf_scans import read_scan
+from embedstack.documents.readers.pdf_strings import read_string
 from embedstack.documents.readers.pdf_text import LINE_END_HYPHEN, HyphenJoiner, is_readable, mixes_scripts
 
 __all__ = ["read_pdf"]
@@ -83,7 +91,7 @@ def _read(document: PdfDocument, allowance: Allowance) -> Reading:
     if files:
         were = "file was" if files == 1 else "files were"
         allowance.notes.append(f"{files} attached {were} not read. Save and ingest what you need.")
-    return Reading(sections, title=document.get_metadata_value("Title"))
+    return Reading(sections, title=read_string(partial(FPDF_GetMetaText, document, b"Title")))
 
 
 def _note_omissions(pages: list[_Page], with_text: int, allowance: Allowance) -> None:
@@ -161,7 +169,7 @@ def _bookmarks(document: PdfDocument) -> dict[int, list[tuple[str, ...]]]:
         destination = bookmark.get_dest()
         page = destination.get_index() if destination else None
         del path[bookmark.level :]
-        path.append(clean_line(bookmark.get_title()))
+        path.append(clean_line(read_string(partial(FPDFBookmark_GetTitle, bookmark))))
         if page is not None and (titles := tuple(filter(None, path))):
             starts[page].append(titles)
     return starts

@@ -1,10 +1,11 @@
 """Reads what is typed onto a PDF page: the values of form fields, and free text."""
 
-import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pypdfium2 import PdfDocument, PdfPage, raw
+
+from embedstack.documents.readers.pdf_strings import read_string
 
 __all__ = ["Annotations", "read_annotations"]
 
@@ -54,7 +55,7 @@ def read_annotations(document: PdfDocument, page: PdfPage) -> Annotations:
 def _lines(document: PdfDocument, annotation: Any) -> Iterator[str]:
     subtype = raw.FPDFAnnot_GetSubtype(annotation)
     if subtype == raw.FPDF_ANNOT_FREETEXT:
-        text = _string(lambda buffer, size: raw.FPDFAnnot_GetStringValue(annotation, b"Contents", buffer, size))
+        text = read_string(lambda buffer, size: raw.FPDFAnnot_GetStringValue(annotation, b"Contents", buffer, size))
         if text.strip():
             yield text.strip()
     elif subtype == raw.FPDF_ANNOT_WIDGET and document.formenv:
@@ -69,11 +70,11 @@ def _value(forms: Any, annotation: Any) -> str:
     if kind in _BUTTONS:
         if not raw.FPDFAnnot_IsChecked(forms, annotation):
             return ""
-        value = _string(lambda *out: raw.FPDFAnnot_GetFormFieldExportValue(forms, annotation, *out)).strip()
+        value = read_string(lambda *out: raw.FPDFAnnot_GetFormFieldExportValue(forms, annotation, *out)).strip()
         return "yes" if value in _CHECKED else value.replace(_OFF, "")
     if kind in _CHOICES:
         selected = [
-            _string(lambda *out, option=option: raw.FPDFAnnot_GetOptionLabel(forms, annotation, option, *out))
+            read_string(lambda *out, option=option: raw.FPDFAnnot_GetOptionLabel(forms, annotation, option, *out))
             for option in range(min(raw.FPDFAnnot_GetOptionCount(forms, annotation), _MAX_OPTIONS))
             if raw.FPDFAnnot_IsOptionSelected(forms, annotation, option)
         ]
@@ -83,22 +84,12 @@ def _value(forms: Any, annotation: Any) -> str:
         return ""
     if raw.FPDFAnnot_GetFormFieldFlags(forms, annotation) & _PASSWORD_FLAG:
         return ""
-    return _string(lambda *out: raw.FPDFAnnot_GetFormFieldValue(forms, annotation, *out)).strip()
+    return read_string(lambda *out: raw.FPDFAnnot_GetFormFieldValue(forms, annotation, *out)).strip()
 
 
 def _name(forms: Any, annotation: Any) -> str:
-    tooltip = _string(lambda *out: raw.FPDFAnnot_GetFormFieldAlternateName(forms, annotation, *out))
+    tooltip = read_string(lambda *out: raw.FPDFAnnot_GetFormFieldAlternateName(forms, annotation, *out))
     if tooltip.strip():
         return " ".join(tooltip.split())
-    name = _string(lambda *out: raw.FPDFAnnot_GetFormFieldName(forms, annotation, *out))
+    name = read_string(lambda *out: raw.FPDFAnnot_GetFormFieldName(forms, annotation, *out))
     return name.rpartition(".")[2].partition("[")[0].strip()
-
-
-def _string(read: Callable[..., int]) -> str:
-    """A string that a function of PDFium writes into a buffer as UTF-16, with its number of bytes as its result."""
-    size = read(None, 0)
-    if size <= 2:  # the final NUL alone
-        return ""
-    buffer = (raw.FPDF_WCHAR * (size // 2))()
-    read(buffer, size)
-    return ctypes.string_at(buffer, size - 2).decode("utf-16-le", "replace")

@@ -93,17 +93,17 @@ class HyphenJoiner:
             texts: Texts of all pages.
         """
         pages = [_mark(text) for text in texts]
-        wanted: set[str] = set()
+        looked_up: set[str] = set()
         for text in pages:
             for match in _MARK.finditer(text):
                 tail, head = _parts(text, match)
-                wanted |= {tail, head, tail + head, f"{tail}-{head}"}
+                looked_up |= {tail, head, tail + head, f"{tail}-{head}"}
         # Most pages have no hyphenated words, and a document's words take much memory.
         self._words = {
             word
-            for text in (pages if wanted else ())
+            for text in (pages if looked_up else ())
             for match in _WORD.finditer(text)
-            if (word := match.group().lower().replace("\u2010", "-")) in wanted
+            if (word := match.group().lower().replace("\u2010", "-")) in looked_up
         }
 
     def join(self, text: str) -> str:

@@ -88,10 +88,10 @@ class Numbering:
         return _label(levels, counted.counters, level)
 
     def _list(self, numbering: _Number | None) -> _List | None:
-        found = self._lists.get(numbering.list) if numbering else None
-        if found and found.style_link and not found.levels:
-            return self._lists.get(self._styles.get(found.style_link, ""), found)
-        return found
+        own = self._lists.get(numbering.list) if numbering else None
+        if own and own.style_link and not own.levels:
+            return self._lists.get(self._styles.get(own.style_link, ""), own)
+        return own
 
     @staticmethod
     def _count(numbering: _Number, counted: _List, levels: dict[int, _Level], level: int) -> None:

@@ -37,7 +37,7 @@ def symbol(font: str, code: str) -> str:
     number -= _PRIVATE if _PRIVATE <= number < _PRIVATE + 0x100 else 0
     name = font.lower()
     if name == "symbol":
-        return _SYMBOL.get(number) or _GREEK.get(chr(number) if number < 0x80 else "", "")
+        return _SYMBOL.get(number) or _GREEK.get(chr(number) if 0 <= number < 0x80 else "", "")
     if name.startswith("wingdings"):
         return _WINGDINGS.get(number, "")
     return chr(number) if 0x20 <= number < 0xD800 else ""

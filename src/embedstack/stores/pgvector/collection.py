@@ -18,7 +18,7 @@ from embedstack.stores.pgvector.generations import Generation, lock_writable
 from embedstack.stores.pgvector.indexing import build_indexes
 from embedstack.stores.pgvector.loading import Row, put_rows, to_row
 from embedstack.stores.pgvector.searching import Query, search_rows
-from embedstack.stores.records import Hit, Record, Stored, check_record, check_vector
+from embedstack.stores.records import Hit, Record, Stored, check_record, check_sparse, check_vector
 
 if TYPE_CHECKING:
     from embedstack.stores.records import Vector
@@ -96,6 +96,8 @@ class PgVectorCollection(Collection):
         check_search(mode, k, vector=vector, text=text, sparse=sparse, threshold=threshold)
         if sparse is not None and self.info.sparse_dimensions is None:
             raise ConfigurationError(f"The collection {self.info.name} has no sparse vectors. Omit sparse.")
+        if sparse is not None:
+            check_sparse(sparse, self.info.sparse_dimensions or 0, "the query")
         query = Query(
             None if vector is None else check_vector(vector, self.info, "the query"), k, mode,
             conditions=parse_filter(filter), threshold=threshold, ef_search=self._ef_search, text=text, sparse=sparse,

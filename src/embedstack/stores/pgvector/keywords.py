@@ -25,6 +25,8 @@ _POSTING = np.dtype([("number", ">u4"), ("length", ">u2"), ("frequency", "u1")])
 _NUMBER = np.dtype(">u4")
 #: Documents with the same score as the last one, at most. More would only slow down a search.
 _MAX_TIED = 1000
+#: Up to this range of numbers per posting, an array over the range is faster than a sorted list of the numbers.
+_MAX_SPREAD = 20
 
 
 class KeywordQuery:
@@ -94,16 +96,24 @@ class KeywordRanking:
             length: Sum of their lengths, in words.
             removed: Numbers of removed documents, (removed,).
         """
-        first = min((int(term.documents["number"].min()) for term in terms), default=0)
-        end = max((int(term.documents["number"].max()) for term in terms), default=-1) + 1
-        scores = np.zeros(end - first)
-        is_removed = np.zeros(end - first, bool)
-        is_removed[removed[(removed >= first) & (removed < end)].astype(np.intp) - first] = True
+        numbers = [term.documents["number"].astype(np.intp) for term in terms]
+        first = min((int(each.min()) for each in numbers), default=0)
+        end = max((int(each.max()) for each in numbers), default=-1) + 1
+        distinct = None
+        if end - first > _MAX_SPREAD * sum(map(len, numbers)):
+            # Numbers are not used again, so that few documents may be spread over billions.
+            distinct = np.unique(np.concatenate(numbers))
+            numbers = [np.searchsorted(distinct, each) for each in numbers]
+            is_removed = np.isin(distinct, removed)
+        else:
+            numbers = [each - first for each in numbers]
+            is_removed = np.zeros(end - first, bool)
+            is_removed[removed[(removed >= first) & (removed < end)].astype(np.intp) - first] = True
+        scores = np.zeros(len(is_removed))
         average = length / count if length else 1.0
-        for term in terms:
-            places = term.documents["number"].astype(np.intp) - first
+        for term, places in zip(terms, numbers, strict=True):
             is_live = ~is_removed[places]
-            documents, places = term.documents[is_live], places[is_live]
+            documents, places = term.documents[is_live], places[is_live]  # noqa: PLW2901 - without removed ones
             idf = math.log(1 + (count - len(places) + 0.5) / (len(places) + 0.5))
             frequencies = documents["frequency"].astype(np.float64)
             lengths = documents["length"].astype(np.float64)
@@ -111,7 +121,7 @@ class KeywordRanking:
                 term.frequency * idf * frequencies / (frequencies + _K1 * (1 - _B + _B * lengths / average))
             )
         places = np.flatnonzero(scores)
-        self._numbers = places + first
+        self._numbers = places + first if distinct is None else distinct[places]
         self._scores = scores[places]
 
     def __len__(self) -> int:

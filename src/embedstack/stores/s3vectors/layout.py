@@ -12,7 +12,7 @@ import numpy as np
 from embedstack.errors import ConfigurationError, FilterRefused, RecordRefused, StoreError
 from embedstack.stores.collection_info import CollectionInfo
 from embedstack.stores.filters import CONTEXT, Condition
-from embedstack.stores.records import UNFILTERED, Record, check_record
+from embedstack.stores.records import UNFILTERED, Record, check_record, is_portable
 
 __all__ = ["NOT_FILTERABLE", "TEXT", "filter_document", "from_tags", "from_vector", "to_tags", "to_vector"]
 
@@ -87,10 +87,10 @@ def to_vector(record: Record, info: CollectionInfo) -> dict[str, Any]:
     for name, value in record.metadata.items():
         if name in (CONTEXT, *NOT_FILTERABLE):
             raise RecordRefused(f"The metadata of {subject} contains the reserved name {name!r}. Rename it.")
-        if not _is_supported(value):
+        if not is_portable(value):
             raise RecordRefused(
-                f"The metadata {name!r} of {subject} is not a string, number, boolean, or non-empty list of strings or "
-                "numbers, the types that S3 Vectors supports. Omit or convert it."
+                f"The metadata {name[:80]!r} of {subject} is not a string, number (float64), boolean, or non-empty "
+                "list of strings or numbers, the types that S3 Vectors supports. Omit or convert it."
             )
     context = record.context or info.context
     filterable = {**record.metadata, **({CONTEXT: context} if context is not None else {})}
@@ -112,15 +112,6 @@ def to_vector(record: Record, info: CollectionInfo) -> dict[str, Any]:
         "data": {"float32": np.asarray(record.vector, np.float32).tolist()},
         "metadata": metadata,
     }
-
-
-def _is_supported(value: Any) -> bool:
-    """Whether S3 Vectors accepts a metadata value. It accepts fewer arrays than its user guide documents."""
-    if not isinstance(value, list):
-        return isinstance(value, (str, int, float))
-    are_strings = all(isinstance(element, str) for element in value)
-    are_numbers = all(isinstance(element, (int, float)) and not isinstance(element, bool) for element in value)
-    return bool(value) and (are_strings or are_numbers)
 
 
 def _size(metadata: Mapping[str, Any]) -> int:

@@ -82,10 +82,10 @@ def _check_code_location(code: dict[str, Any], account_id: str) -> None:
     if not bucket or not key or bucket not in backend.buckets:
         return
     try:
-        found = backend.get_object(bucket, key, version_id=code.get("S3ObjectVersion"))
+        package = backend.get_object(bucket, key, version_id=code.get("S3ObjectVersion"))
     except S3ClientError:
-        found = None
-    if found is None:
+        package = None
+    if package is None:
         raise InvalidParameterValueException(
             "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not "
             "exist."

@@ -32,10 +32,10 @@ __all__ = ["SIMPLIFICATIONS", "S3VectorsApi"]
 
 SIMPLIFICATIONS = {
     "CreateIndex": "Analyzers as in Lucene; AWS documents none. Those of zh, ja and ko use pairs of characters.",
-    "PutVectorBucketDefaultIndexMode": "ENHANCED only: buckets as of before September 30, 2026 do not exist.",
+    "PutVectorBucketDefaultIndexMode": "ENHANCED only: CLASSIC is for buckets from before September 30, 2026.",
     "PutVectorBucketPolicy": "The policy is stored and not applied.",
     "QueryVectors": "Exact instead of approximate. BM25 as in Lucene; RRF with the constant 60 over topK results each.",
-    "UpdateIndexMode": "ENHANCED only: buckets as of before September 30, 2026 do not exist.",
+    "UpdateIndexMode": "ENHANCED only: CLASSIC is for buckets from before September 30, 2026.",
     "UpdateMetadataConfiguration": "BUILDING lasts 2 s, and 1 s more per 1,000 vectors; AWS documents no duration.",
 }
 

@@ -3,7 +3,7 @@
 AWS documents a standard analyzer and one for each of ten languages, and not how they work. Here they follow Lucene's.
 The standard analyzer splits by Unicode's rules for words (UAX #29) and lowers the case; each Chinese or Japanese
 character is a word. The analyzers of seven languages also drop stop words and stem with Snowball. Those of Chinese,
-Japanese and Korean return pairs of neighbouring characters, as CJKAnalyzer.
+Japanese and Korean return pairs of adjacent characters, as CJKAnalyzer.
 """
 
 import re

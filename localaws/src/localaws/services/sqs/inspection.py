@@ -1,5 +1,6 @@
 """``/_embedstack/queues``: the queues of all accounts and regions, and their messages, without changing them."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["QueueInspection"]
 
 _DEFAULT_MESSAGES = 100
+_LIMIT = re.compile("[0-9]{1,9}")
 
 
 class QueueInspection:
@@ -43,7 +45,7 @@ class QueueInspection:
             return send_json(start_response, "200 OK", {"queues": [_describe(queue) for queue in queues]})
         name, _, rest = path.removeprefix(f"{QUEUES_PATH}/").partition("/")
         limit = parameters.get("limit", str(_DEFAULT_MESSAGES))
-        if rest != "messages" or not limit.isdecimal():
+        if rest != "messages" or not _LIMIT.fullmatch(limit):
             document = {"error": f"Send GET {QUEUES_PATH}/<name>/messages?limit=<number>."}
             return send_json(start_response, "400 Bad Request", document)
         named = [queue for queue in queues if queue.name == name]

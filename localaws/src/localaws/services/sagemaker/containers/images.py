@@ -32,9 +32,8 @@ ServerProtocol = Literal["tei-1.8", "tei-1.9", "huggingface", "embedstack"]
 ARTIFACT_MOUNT = "/opt/ml/model"
 
 
-#: Folders that a container of a serverless endpoint can write to (developer guide, "Serverless Inference"), and the
-#: artifact's folder if there is no artifact (awslabs/llm-hosting-container#152).
-_WRITABLE = ("/tmp",)  # noqa: S108 - a path inside the container
+#: The folder that a container of a serverless endpoint can write to (developer guide, "Serverless Inference").
+_WRITABLE = "/tmp"  # noqa: S108 - a path inside the container
 #: AWS's other images for inference, which the local AWS has no server for.
 _OTHER_AWS_IMAGES = re.compile(
     r"(djl-inference|huggingface-(pytorch-inference-.+|pytorch-tgi-inference|tensorflow-inference.*)"
@@ -184,7 +183,8 @@ def _check_tei(container: ContainerDefinition, *, is_serverless: bool) -> None:
 def _check_hub_cache(container: ContainerDefinition) -> None:
     """Check that TEI can download its model (huggingface/text-embeddings-inference#609)."""
     cache = hub_cache(container.image, container.environment)
-    writable = _WRITABLE if container.model_data_url else (*_WRITABLE, ARTIFACT_MOUNT)
+    # Without an artifact, its folder is writable, too (awslabs/llm-hosting-container#152).
+    writable = [_WRITABLE] if container.model_data_url else [_WRITABLE, ARTIFACT_MOUNT]
     if not any(cache == folder or cache.startswith(f"{folder}/") for folder in writable):
         raise LaunchError(
             "Download failed: I/O error Permission denied (os error 13). The container cannot write to its cache "
