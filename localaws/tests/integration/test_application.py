@@ -29,14 +29,9 @@ from tests.support.tiny_bert import HIDDEN
         ),
         ("sts", lambda client: client.decode_authorization_message(EncodedMessage="x"), "sts: DecodeAuthorization"),
         ("cloudwatch", lambda client: client.get_metric_stream(Name="x"), "cloudwatch: "),
-        (
-            "sagemaker-runtime",
-            lambda client: client.invoke_endpoint_with_response_stream(EndpointName="x", Body=b""),
-            "sagemaker-runtime: POST /endpoints/x/invocations-response-stream",
-        ),
         ("translate", lambda client: client.list_languages(), r"service translate\.us-east-1\.amazonaws\.com"),
     ],
-    ids=["json", "logs", "query", "sts", "cloudwatch", "stream", "service"],
+    ids=["json", "logs", "query", "sts", "cloudwatch", "service"],
 )
 def test_unimplemented_action_is_named_and_not_retried(
     aws: Aws, service: str, call: Callable[[Any], Any], names: str

@@ -1,17 +1,12 @@
 """Reader roles, rejected connections and transaction poolers in front of Postgres."""
 
-import socket
-import subprocess
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from click.testing import CliRunner
 
 from embedstack.errors import CollectionNotFound, ConfigurationError
-from embedstack.stores import embedded_postgres
 from embedstack.stores.pgvector import PgVectorStore
 from embedstack_ops.cli.main import main
 from tests.integration.stores.samples import collection, records, unit_vectors
@@ -99,42 +94,3 @@ def test_role_that_is_lost_later_ends_the_retries(pgvector, database_url, reader
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'temporary'")
             with pytest.raises(ConfigurationError, match="not permitted to log in"):
                 store.collections()
-
-
-@pytest.fixture
-def pooled_url(postgres, database_url):
-    """A pooler with three server connections, each transaction on the next one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = psycopg.conninfo.conninfo_to_dict(database_url)
-    sockets = embedded_postgres.socket_folder(postgres.folder)
-    pooler = subprocess.Popen([sys.executable, "-m", "tests.support.transaction_pooler", str(port), str(sockets)])
-    try:
-        yield f"postgresql://{address['user']}@127.0.0.1:{port}/{address['dbname']}"
-    finally:
-        pooler.terminate()
-        pooler.wait(10)
-
-
-def test_store_works_through_a_transaction_pooler(pooled_url, pgvector):
-    pgvector.drop("pooled")
-    with PgVectorStore(pooled_url) as store:
-        info = store.open(collection("pooled")).info
-
-        def work(client):
-            with PgVectorStore(pooled_url, max_connections=2) as own:
-                opened = own.open(info)
-                for turn in range(8):
-                    opened.upsert(records(10, prefix=f"{client}-{turn}-"))
-                    assert len(opened.search(unit_vectors(1)[0], 5, mode="hybrid", text=f"text {turn}")) == 5
-                    assert len(opened.search(unit_vectors(1)[0], 5, mode="exact")) == 5
-                    assert opened.delete([f"{client}-{turn}-00000"]) == 1
-                opened.optimize()
-
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(work, range(4)))
-        assert store.open(info).count() == 4 * 8 * 9
-    assert pgvector._database.run(
-        lambda connection: connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
-    ) == (0,)

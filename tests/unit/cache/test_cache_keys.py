@@ -105,8 +105,13 @@ def kinds():
         "async endpoint": (
             AsyncEmbedder,
             {"model": MODEL, "endpoint": AsyncEndpoint("e", SETTINGS, wait_seconds=1), "truncate": False},
-            {"model": OTHER, "endpoint": AsyncEndpoint("other", SETTINGS, wait_seconds=1), "truncate": True},
-            {},
+            {
+                "model": OTHER,
+                "endpoint": AsyncEndpoint("other", SETTINGS, wait_seconds=1),
+                "truncate": True,
+                "prompts": {"query": "part of the text: "},
+            },
+            {"limits": Limits(max_items=3)},
         ),
     }
 
