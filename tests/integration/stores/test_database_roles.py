@@ -1,4 +1,4 @@
-"""Reader roles, rejected connections and transaction poolers in front of Postgres."""
+"""Reader roles and rejected connections of Postgres."""
 
 import time
 
