@@ -177,3 +177,13 @@ def test_times_of_metrics_are_compared_in_seconds(aws: Aws) -> None:
     query = {"Id": "q", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
     with pytest.raises(ClientError, match="StartTime must not equal parameter EndTime"):
         aws.cloudwatch.get_metric_data(**period, MetricDataQueries=[query])
+
+
+def test_log_group_does_not_inherit_tags_of_a_deleted_one(aws):
+    logs = aws.client("logs")
+    logs.create_log_group(logGroupName="again", tags={"CostCenter": "search"})
+    arn = logs.describe_log_groups(logGroupNamePrefix="again")["logGroups"][0]["logGroupArn"]
+    logs.delete_log_group(logGroupName="again")
+    logs.create_log_group(logGroupName="again", tags={"Project": "alex"})
+    assert logs.list_tags_for_resource(resourceArn=arn)["tags"] == {"Project": "alex"}
+    logs.delete_log_group(logGroupName="again")

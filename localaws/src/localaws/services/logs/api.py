@@ -1,4 +1,4 @@
-"""The CloudWatch Logs API: moto's, with patterns of log groups' names."""
+"""The CloudWatch Logs API: moto's, with patterns of log groups' names and tags that are deleted with their group."""
 
 import json
 
@@ -24,3 +24,11 @@ class Logs(LogsResponse):  # type: ignore[misc]  # moto is untyped
         document = json.loads(response)
         document["logGroups"] = [group for group in document["logGroups"] if pattern in group["logGroupName"]]
         return json.dumps(document)
+
+    def delete_log_group(self) -> str:
+        """DeleteLogGroup; moto would give the tags to the next group of this name."""
+        group = self.logs_backend.groups.get(self._get_param("logGroupName"))
+        response = str(super().delete_log_group())
+        if group is not None:
+            self.logs_backend.tagger.delete_all_tags_for_resource(group.arn)
+        return response
