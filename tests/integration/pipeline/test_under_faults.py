@@ -88,7 +88,7 @@ def test_function_ingests_office_files_and_mails(ingested):
         "formats/mail.eml": ["Offer\n\nFrom: ann@example.com\n\nThe price is fixed."],
         "formats/mail.msg": ["Offer\n\nThe price is fixed."],
     }
-    assert "Functions do not support it." in pipeline.reasons()["formats/picture.png"]
+    assert "The ingest function has no OCR." in pipeline.reasons()["formats/picture.png"]
     for source in (*uploads, "formats/picture.png"):
         pipeline.delete(source)
 
