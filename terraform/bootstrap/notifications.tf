@@ -1,6 +1,5 @@
 # The key of the root's topic for notifications. An apply must not create keys: a role that may create keys
-# with tags may
-# tag every key of the account, and policies can grant the use of a key by its tags.
+# with tags may tag every key of the account, and policies can grant the use of a key by its tags.
 
 locals {
   _publishers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com", "costalerts.amazonaws.com"]
