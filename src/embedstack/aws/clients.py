@@ -30,7 +30,7 @@ _logger = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
-__all__ = ["AwsClient", "aws_response_errors", "create_client", "require_account"]
+__all__ = ["AwsClient", "aws_response_errors", "check_account", "create_client", "require_account"]
 
 # SageMaker gives a model 60 s to respond; a client with a shorter timeout would miss the response.
 _READ_TIMEOUT_SECONDS = 70
@@ -113,7 +113,16 @@ def require_account(settings: "Settings", session: boto3.Session | None = None) 
     except (BotoCoreError, ClientError, EmbedStackError) as error:
         _logger.info("The account of the AWS credentials is not verified: STS failed (%s).", type(error).__name__)
         return
-    if account_id != settings.aws_account_id:
+    check_account(settings, account_id)
+
+
+def check_account(settings: "Settings", account_id: str) -> None:
+    """Compare the account of the credentials with AWS_ACCOUNT_ID, if it is set.
+
+    Raises:
+        ConfigurationError: They belong to another account.
+    """
+    if settings.aws_account_id not in (None, account_id):
         raise ConfigurationError(
             f"AWS_ACCOUNT_ID is {settings.aws_account_id}, but the credentials belong to account {account_id}. Use "
             "other credentials (AWS_PROFILE), or correct AWS_ACCOUNT_ID."

@@ -21,6 +21,7 @@ import urllib3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from embedstack.aws.clients import check_account
 from embedstack.aws.errors import translate_error
 from embedstack.aws.loopback import bypass_proxies, is_loopback
 from embedstack.errors import ConfigurationError
@@ -294,11 +295,8 @@ def _choose_account(settings: Settings, region: str | None) -> Target:
             f"TF_WORKSPACE is {LOCAL_WORKSPACE}, the workspace of the local AWS. To act on an AWS account, unset it "
             "and the other variables that `make env` sets."
         )
-    if settings.aws_account_id is not None and account_id not in (None, settings.aws_account_id):
-        raise ConfigurationError(
-            f"AWS_ACCOUNT_ID is {settings.aws_account_id}, but the credentials belong to account {account_id}. Use "
-            "other credentials (AWS_PROFILE), or correct AWS_ACCOUNT_ID."
-        )
+    if account_id is not None:
+        check_account(settings, account_id)
     return Target(False, _describe_account(account_id, session, url if is_here else None, problem), account_id)
 
 

@@ -5,14 +5,13 @@ advances it, so that a test need not wait eleven minutes for an alarm. The durat
 (starting a container, handling a request) is measured with the machine's clock.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from localaws.core.wsgi import read_body, send_json
+from localaws.core.wsgi import change_and_describe
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -119,13 +118,13 @@ class TimeControl:
         """Handle one request."""
         if environ.get("PATH_INFO") != TIME_PATH:
             return self._application(environ, start_response)
-        try:
-            if environ["REQUEST_METHOD"] == "POST":
-                self._change(json.loads(read_body(environ)))
-        except (ValueError, TypeError, AttributeError) as error:
-            document = {"error": f'Send {{"speed": x}} or {{"advance": seconds}}: {error}'}
-            return send_json(start_response, "400 Bad Request", document)
-        return send_json(start_response, "200 OK", {"now": self._time.now().isoformat(), "speed": self._time.speed})
+        return change_and_describe(
+            environ,
+            start_response,
+            change=self._change,
+            describe=lambda: {"now": self._time.now().isoformat(), "speed": self._time.speed},
+            usage='Send {"speed": x} or {"advance": seconds}',
+        )
 
     def _change(self, changes: dict[str, Any]) -> None:
         unknown = changes.keys() - {"speed", "advance"}

@@ -27,6 +27,7 @@ __all__ = [
     "Response",
     "call",
     "chain",
+    "change_and_describe",
     "read_body",
     "send_json",
 ]
@@ -104,6 +105,31 @@ def read_body(environ: "WSGIEnvironment") -> bytes:
     """Read the whole body of a request."""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     return body
+
+
+def change_and_describe(
+    environ: "WSGIEnvironment",
+    start_response: "StartResponse",
+    *,
+    change: "Callable[[Any], object]",
+    describe: "Callable[[], dict[str, Any]]",
+    usage: str,
+) -> Iterable[bytes]:
+    """Respond with a state, after changing it if this is a POST.
+
+    Args:
+        environ: The request.
+        start_response: Starts the response.
+        change: Called with the JSON of a POST. Its errors are the sender's.
+        describe: Returns the state.
+        usage: What to send, for a request that cannot be read: "Send {…}".
+    """
+    try:
+        if environ["REQUEST_METHOD"] == "POST":
+            change(json.loads(read_body(environ)))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        return send_json(start_response, "400 Bad Request", {"error": f"{usage}: {error}"})
+    return send_json(start_response, "200 OK", describe())
 
 
 def send_json(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws.clients import AwsClient
-from embedstack.errors import EndpointUnavailable, IntegrityError, StoreError, StoreUnavailable
+from embedstack.errors import IntegrityError, StoreError
 
 if TYPE_CHECKING:
     import boto3
@@ -47,8 +47,6 @@ class Service:
             index = parameters.get("indexName")
             what = f"the index {index!r} in the vector bucket" if index else "the vector bucket"
             raise self._client.translate(error, resource=f"{what} {self.bucket!r}") from error
-        except EndpointUnavailable as error:
-            raise StoreUnavailable(f"S3 Vectors cannot be reached. {error}") from error
         except IntegrityError as error:
             raise StoreError(f"The response of S3 Vectors cannot be read. {error}") from error
         return response

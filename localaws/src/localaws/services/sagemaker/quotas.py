@@ -4,14 +4,13 @@
 one, and a value of null removes it. Without an account or a region it applies to all of them.
 """
 
-import json
 import re
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from localaws.core.wsgi import read_body, send_json
+from localaws.core.wsgi import change_and_describe
 from localaws.services.sagemaker.endpoints.scaling import CapacityRefused
 
 if TYPE_CHECKING:
@@ -144,17 +143,16 @@ class QuotaControl:
         """Handle one request."""
         if environ.get("PATH_INFO") != QUOTAS_PATH:
             return self._application(environ, start_response)
-        try:
-            if environ["REQUEST_METHOD"] == "POST":
-                request = json.loads(read_body(environ))
-                where = {key: request[key] for key in ("account", "region") if request.get(key)}
-                self._quotas.set(
-                    request["name"],
-                    request["value"],
-                    where.get("account", _EVERYWHERE),
-                    where.get("region", _EVERYWHERE),
-                )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            document = {"error": f'Send {{"name", "value", "account", "region"}}: {error}'}
-            return send_json(start_response, "400 Bad Request", document)
-        return send_json(start_response, "200 OK", {"quotas": self._quotas.describe()})
+        return change_and_describe(
+            environ,
+            start_response,
+            change=self._change,
+            describe=lambda: {"quotas": self._quotas.describe()},
+            usage='Send {"name", "value", "account", "region"}',
+        )
+
+    def _change(self, request: dict[str, Any]) -> None:
+        where = {key: request[key] for key in ("account", "region") if request.get(key)}
+        self._quotas.set(
+            request["name"], request["value"], where.get("account", _EVERYWHERE), where.get("region", _EVERYWHERE)
+        )
