@@ -1,9 +1,9 @@
 """Schedule expressions of scheduled actions and schedules: ``cron(…)``, ``rate(…)`` and ``at(…)``, in a time zone.
 
 Syntax: "Schedule recurring scaling actions using cron expressions" in the Application Auto Scaling user guide, "Cron
-expressions" in the Amazon EventBridge user guide, and "Schedule types" in the EventBridge Scheduler user guide. Where they leave a question open (a range that wraps, such as
-``FRI-MON``; a day of the month together with a day of the week, which is rejected), the rule is Quartz's, whose syntax
-it is. ``L``, ``W`` and ``#`` are not implemented.
+expressions" in the Amazon EventBridge user guide, and "Schedule types" in the EventBridge Scheduler user guide. Where
+they leave a question open (a range that wraps, such as ``FRI-MON``; a day of the month together with a day of the week,
+which is rejected), the rule is Quartz's, whose syntax it is. ``L``, ``W`` and ``#`` are not implemented.
 """
 
 import calendar

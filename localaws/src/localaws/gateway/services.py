@@ -104,7 +104,9 @@ class Services:
             config.vector_writes_per_second, config.vectors_per_second, self._state.vectors, time=simulated
         )
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
-        self._functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
+        self._functions = FunctionHost(
+            config, state_dir, self._pids, monitoring.metrics, simulated, self._state.function_events
+        )
         self._databases = DatabaseHost(state_dir, self._pids)
         enable_managed_policies()
         self._background: list[_Background] = [

@@ -23,6 +23,7 @@ from localaws.services.cloudwatch.alarm_history import AlarmHistory
 from localaws.services.cloudwatch.metric_store import MetricStore
 
 if TYPE_CHECKING:
+    from localaws.services.lambda_.async_invocations import AsyncEvent
     from localaws.services.s3vectors.records import VectorsBackend
     from localaws.services.sagemaker.async_inference.queue import RequestQueue
     from localaws.services.sagemaker.endpoints.endpoint import Endpoint
@@ -49,6 +50,7 @@ class State:
         vectors: The vector buckets by account and region.
         components: The inference components.
         async_queues: The queues of asynchronous endpoints.
+        function_events: The queue of asynchronous invocations of functions.
     """
 
     clock: tuple[float, float] | None = None
@@ -58,6 +60,7 @@ class State:
     vectors: "dict[tuple[str, str], VectorsBackend]" = field(default_factory=dict)
     components: "list[InferenceComponent]" = field(default_factory=list)
     async_queues: "dict[Endpoint, RequestQueue]" = field(default_factory=dict)
+    function_events: "list[AsyncEvent]" = field(default_factory=list)
 
 
 def write_state_file(state_dir: Path, state: State, named: Mapping[str, Any]) -> None:
