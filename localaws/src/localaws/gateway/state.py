@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from localaws.services.sagemaker.async_inference.queue import RequestQueue
     from localaws.services.sagemaker.endpoints.endpoint import Endpoint
     from localaws.services.sagemaker.inference_components.component import InferenceComponent
+    from localaws.services.scheduler.deliveries import Delivery
 
 __all__ = ["State", "read_state_file", "write_state_file"]
 
@@ -51,6 +52,7 @@ class State:
         components: The inference components.
         async_queues: The queues of asynchronous endpoints.
         function_events: The queue of asynchronous invocations of functions.
+        schedule_deliveries: The invocations of schedules' targets that failed and are retried.
     """
 
     clock: tuple[float, float] | None = None
@@ -61,6 +63,7 @@ class State:
     components: "list[InferenceComponent]" = field(default_factory=list)
     async_queues: "dict[Endpoint, RequestQueue]" = field(default_factory=dict)
     function_events: "list[AsyncEvent]" = field(default_factory=list)
+    schedule_deliveries: "list[Delivery]" = field(default_factory=list)
 
 
 def write_state_file(state_dir: Path, state: State, named: Mapping[str, Any]) -> None:
