@@ -1,1 +1,1 @@
-"""What calls cost: prices, the ledger of calls, and budgets."""
+"""What calls and resources cost: prices with their sources, and formulas."""

@@ -156,6 +156,7 @@ class Settings(_BaseSettings):
         ocr_languages: Their languages by Tesseract's names, separated by plus signs.
         embedstack_tokenizer: The served model's ``tokenizer.json``; None uses the one of the model's folder, or of the
             function's package.
+        costs_prices_file: Price file that takes precedence over the packaged prices; None for none.
     """
 
     aws_account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
@@ -229,6 +230,7 @@ class Settings(_BaseSettings):
     embedstack_ocr: bool = False
     ocr_languages: str = Field(default="eng", pattern=r"^[A-Za-z0-9_/]+(\+[A-Za-z0-9_/]+)*$")
     embedstack_tokenizer: Path | None = None
+    costs_prices_file: Path | None = None
 
     @field_validator("aws_endpoint_url", "ollama_host")
     @classmethod
