@@ -1,0 +1,1 @@
+"""What calls and resources cost: prices with their sources, and formulas."""
