@@ -2,7 +2,8 @@
 
     EmbedStackError
     ├── ConfigurationError            a setting, a file, a tool or a permission is missing or wrong
-    │   └── NotPicklable              an object with credentials or connections was pickled or copied
+    │   ├── NotPicklable              an object with credentials or connections was pickled or copied
+    │   └── UnknownPrice              the price book has no price of the product in the region
     ├── InputError                    the text cannot be embedded
     │   ├── TextTooLong               more tokens than the model reads, and truncation is off
     │   ├── PayloadTooLarge           more bytes or items than one request may contain
@@ -73,6 +74,7 @@ __all__ = [
     "StoreUnavailable",
     "TextTooLong",
     "Throttled",
+    "UnknownPrice",
 ]
 
 
@@ -132,6 +134,10 @@ class ConfigurationError(EmbedStackError):
 
 class NotPicklable(ConfigurationError, TypeError):
     """An object cannot be pickled or copied with its credentials. Create another one from the same settings."""
+
+
+class UnknownPrice(ConfigurationError):
+    """The price book has no price of the product in the region. An unknown price is never zero."""
 
 
 class InputError(EmbedStackError):

@@ -157,6 +157,7 @@ class Settings(_BaseSettings):
         ocr_languages: Their languages by Tesseract's names, separated by plus signs.
         embedstack_tokenizer: The served model's ``tokenizer.json``; None uses the one of the model's folder, or of the
             function's package.
+        costs_prices_file: Price file that takes precedence over the packaged prices; None for none.
         aws_cost_budget_limit: Budget of a calendar month in US dollars; None for no budget.
         aws_billing_alert_threshold: Percentage of a budget at which an alert is sent.
         costs_budget_policy: What happens to calls of a spent budget: ``warn``, ``limit`` or ``refuse``.
@@ -236,6 +237,7 @@ class Settings(_BaseSettings):
     embedstack_ocr: bool = False
     ocr_languages: str = Field(default="eng", pattern=r"^[A-Za-z0-9_/]+(\+[A-Za-z0-9_/]+)*$")
     embedstack_tokenizer: Path | None = None
+    costs_prices_file: Path | None = None
     aws_cost_budget_limit: Decimal | None = None
     aws_billing_alert_threshold: Decimal = Decimal(80)
     costs_budget_policy: Policy = "refuse"

@@ -1,4 +1,4 @@
-"""Reads settings from files: ``.env``, and YAML with the extra ``embedstack[yaml]``."""
+"""Reads settings from files: ``.env``, and YAML."""
 
 import codecs
 import difflib
@@ -28,10 +28,8 @@ def read_settings_file(path: Path, names: Collection[str]) -> dict[str, str]:
     Raises:
         ConfigurationError: The file cannot be read, has another form, or contains an unknown setting.
     """
-    try:
-        import yaml  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ConfigurationError(f"To read {path}: pip install 'embedstack[yaml]'.") from error
+    import yaml  # noqa: PLC0415 - only if there is a file
+
     try:
         # The base loader reads every value as text, like the environment, so that an account id keeps its zeros.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - reads text only

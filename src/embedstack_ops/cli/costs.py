@@ -1,0 +1,22 @@
+"""``embedstack costs``: prices, the bill of a plan, reports and advice."""
+
+import click
+
+from embedstack_ops.cli.groups import LazyCommand, LazyGroup
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "prices": LazyCommand("costs_prices", "ops", "Show, check and refresh the prices."),
+}
+
+
+_EPILOG = """\b
+Examples:
+  embedstack costs prices --region us-east-1 --product sagemaker/hosting
+"""
+
+
+@click.command(cls=LazyGroup, subcommands=_COMMANDS, epilog=_EPILOG)
+def main() -> None:
+    """Know the bill before, during and after: prices, plans, reports and advice."""
