@@ -380,7 +380,7 @@ class _Process:
     def learn(self, estimate: int, cost: int) -> None:
         """Compare a cost with its estimate."""
         with self.changed:
-            if not self._has_cost or cost * self._largest[1] > self._largest[0] * estimate:
+            if cost and (not self._has_cost or cost * self._largest[1] > self._largest[0] * estimate):
                 self._largest = (cost, estimate)
                 self._has_cost = True
 

@@ -10,6 +10,8 @@ __all__ = ["BudgetAccount"]
 # Requests for which a process reserves, at first and at most.
 _FIRST_BATCH, _MAX_BATCH = 16, 4096
 _EARLY_SECONDS = 0.25
+# With room for fewer requests than this, other processes may be waiting for what a process has reserved.
+_SCARCE_REQUESTS = 64
 # A process reserves this part of what is left, at most, so that others find something too.
 _SHARE = 4
 
@@ -25,7 +27,7 @@ class BudgetAccount:
         requests: This process's requests in flight.
         reserved: Their amounts.
         granted: What this process may have in flight, as written to the store.
-        is_scarce: Whether less is left than this process wants to reserve.
+        is_scarce: Whether other processes may be waiting for what this one has reserved.
         is_reserved: Whether the store has a reservation of this process.
         read_at: When the store and the ledger were read, on the monotonic clock.
         used_at: When a request was admitted last, on the same clock.
@@ -93,6 +95,6 @@ class BudgetAccount:
         else:
             # The last request may exceed the limit, since its cost is only an estimate; there is one at a time.
             more = amount if room > 0 and self.requests == 0 else 0
-        self.is_scarce = more < wanted
+        self.is_scarce = amount * _SCARCE_REQUESTS > room
         self.granted = self.reserved + more
         self.read_at = time.monotonic()
