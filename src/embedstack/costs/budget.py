@@ -22,7 +22,7 @@ from embedstack.calls.process_local import Origin, PerProcess, keep_forever
 from embedstack.costs.budget_account import BudgetAccount
 from embedstack.costs.budget_alerts import BudgetAlerts
 from embedstack.costs.budget_limits import Budget, BudgetLimits, Month, budgets_of, limit_of
-from embedstack.costs.budget_store import BudgetStore, BudgetTransaction, open_budget_store
+from embedstack.costs.budget_store import BudgetStore, BudgetTransaction
 from embedstack.costs.money import format_dollars, to_dollars, to_picodollars
 from embedstack.errors import BudgetExceeded, ConfigurationError, EmbedStackError, UnknownPrice
 
@@ -80,7 +80,7 @@ class BudgetGuard:
         Args:
             limits: The configured budgets.
             ledger: What is spent.
-            store: What processes share; see :func:`~embedstack.costs.budget_store.open_budget_store`.
+            store: What processes share.
             alerts: Sends alerts; None for no alerts.
             now: Seconds since the epoch.
             clock: Measures the waits of the policy ``limit``.
@@ -233,8 +233,12 @@ class BudgetGuard:
         def read(transaction: BudgetTransaction) -> None:
             # In this order, what another process flushes meanwhile is counted twice for a moment, but never missed.
             others = transaction.reserved_by_others(budget, month.label, process.name)
-            names = {} if budget.scope == "month" else {budget.scope: budget.name}
-            spend = self._ledger.spend(month.start, month.end, **names)
+            spend = self._ledger.spend(
+                month.start,
+                month.end,
+                key=budget.name if budget.scope == "key" else None,
+                context=budget.name if budget.scope == "context" else None,
+            )
             limit = limit_of(budget, process.limits)
             account.know(None if limit is None else to_picodollars(limit), spend, others)
             account.plan(amount)
@@ -415,7 +419,7 @@ def open_guard(
             "A budget is set, but no ledger counts what is spent. Set COSTS_LEDGER to a file, or remove "
             "AWS_COST_BUDGET_LIMIT, COSTS_KEY_BUDGETS and COSTS_CONTEXT_BUDGETS."
         )
-    store = open_budget_store(settings.costs_ledger.get_secret_value())
+    store = BudgetStore(settings.costs_ledger.get_secret_value())
     alerts = BudgetAlerts(limits, ledger, store, settings=settings, now=now)
     return BudgetGuard(limits, ledger, store, alerts=alerts, now=now)
 

@@ -1,8 +1,9 @@
 """How much of each budget is spent, and what the month will cost."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,16 @@ from embedstack.costs.budget_limits import ANY_NAME, Budget, BudgetLimits, Month
 from embedstack.costs.budget_store import Alert, BudgetStore, Reservation
 from embedstack.costs.forecast import HISTORY_DAYS, Forecast, forecast
 from embedstack.costs.money import to_picodollars
+from embedstack.costs.records import Group, Total
 
 if TYPE_CHECKING:
     from embedstack.costs.ledger import Ledger
 
 __all__ = ["BudgetStatus", "BudgetsReport", "read_budgets"]
+
+# Spend of the month, and of each day.
+_Spend = tuple[int, Mapping[date, int]]
+_NOTHING: _Spend = (0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,59 +95,46 @@ def read_budgets(limits: BudgetLimits, ledger: "Ledger", store: BudgetStore, now
         if not reservation.is_expired:
             reserved[reservation.budget] += reservation.amount
     statuses: list[BudgetStatus] = []
-    history = _spend_by_day(ledger, month, None)
-    whole = forecast(history.get("", {}), month, now)
+    whole = _spend_of(ledger, month, "month")
     scopes: tuple[Scope, ...] = ("month", "key", "context")
     for scope in scopes:
         names = {budget.name for budget in current if budget.scope == scope}
         if not names:
             continue
-        by_day = history if scope == "month" else _spend_by_day(ledger, month, scope)
+        spend = whole if scope == "month" else _spend_of(ledger, month, scope)
         if ANY_NAME in names:
-            names = (names | set(by_day)) - {ANY_NAME}
+            names = (names | set(spend)) - {ANY_NAME}
         for name in sorted(names):
             budget = Budget(scope, name)
             limit = limit_of(budget, current)
-            if limit is None:
-                continue
-            statuses.append(
-                BudgetStatus(
-                    budget,
-                    to_picodollars(limit),
-                    _since(by_day.get(name, {}), month),
-                    reserved[budget],
-                    forecast(by_day.get(name, {}), month, now),
-                )
-            )
-    totals = ledger.totals(month.start, month.end, ())
+            if limit is not None:
+                spent, by_day = spend.get(name, _NOTHING)
+                projected = forecast(by_day, month, now)
+                statuses.append(BudgetStatus(budget, to_picodollars(limit), spent, reserved[budget], projected))
+    spent, by_day = whole.get("", _NOTHING)
     return BudgetsReport(
         month,
         tuple(statuses),
-        _since(history.get("", {}), month),
-        whole,
-        sum(total.unpriced_calls for total in totals),
+        spent,
+        forecast(by_day, month, now),
+        sum(total.unpriced_calls for total in ledger.totals(month.start, month.end)),
         ledger.lost(),
         tuple(reservations),
         tuple(alerts),
     )
 
 
-def _spend_by_day(ledger: "Ledger", month: Month, scope: Scope | None) -> dict[str, dict[date, int]]:
-    """Spend of each day in the month's time zone, by key or context; of all calls, under the empty name."""
-    spend: dict[str, dict[date, int]] = defaultdict(lambda: defaultdict(int))
-    start = month.start - HISTORY_DAYS * 86400
-    group_by = ("hour",) if scope in (None, "month") else ("hour", str(scope))
-    for total in ledger.totals(start, month.end, group_by):
-        name = total.group.get(str(scope)) if len(group_by) > 1 else ""
-        if name is not None:
-            spend[name][_day(total.group["hour"], month.zone)] += total.cost
-    return spend
+def _spend_of(ledger: "Ledger", month: Month, scope: Scope) -> dict[str, _Spend]:
+    """What is spent in the month and on each of its days, by key or context; of all calls under the empty name."""
+    names: tuple[Group, ...] = () if scope == "month" else (scope,)
+    by_day: dict[str, dict[date, int]] = defaultdict(lambda: defaultdict(int))
+    for total in ledger.totals(month.start - HISTORY_DAYS * 86400, month.end, ("hour", *names)):
+        # In a zone whose offset is not whole hours, an hour at midnight counts for the day in which it begins.
+        day = datetime.fromisoformat(str(total.group["hour"])).astimezone(month.zone).date()
+        by_day[_name(total, names)][day] += total.cost
+    in_month = {_name(total, names): total.cost for total in ledger.totals(month.start, month.end, names)}
+    return {name: (in_month.get(name, 0), days) for name, days in by_day.items() if name or not names}
 
 
-def _day(hour: str, zone: tzinfo) -> date:
-    return datetime.fromisoformat(hour).astimezone(zone).date()
-
-
-def _since(by_day: dict[date, int], month: Month) -> int:
-    begin = datetime.fromtimestamp(month.start, month.zone).date()
-    return sum(spend for day, spend in by_day.items() if begin <= day < month.resets_at.date())
+def _name(total: Total, names: tuple[Group, ...]) -> str:
+    return (total.group[names[0]] or "") if names else ""

@@ -4,32 +4,22 @@ The tables are beside the ledger: in a second SQLite file, so that a check never
 the ledger's Postgres database.
 """
 
-import contextlib
-import functools
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from embedstack.calls.process_local import Lock, PerProcess, disconnect, keep_forever
 from embedstack.costs.budget_limits import Budget
+from embedstack.costs.databases import Execute, is_postgres, open_database
 from embedstack.costs.money import to_dollars, to_picodollars
-from embedstack.errors import ConfigurationError, StoreUnavailable
 
-__all__ = ["Alert", "BudgetStore", "BudgetTransaction", "Reservation", "open_budget_store"]
+__all__ = ["Alert", "BudgetStore", "BudgetTransaction", "Reservation"]
 
-# Seconds of an attempt to lock the store.
-_BUSY_SECONDS = 5.0
 # Expired reservations are shown for the rest of the month.
 _KEPT_SECONDS = 40 * 86400.0
-# "emb" and "bud" in hexadecimal, to avoid the advisory locks of other programs in the same database.
-_LOCK = (0x656D62, 0x627564)
-_SCHEMA = "embedstack_budgets"
-
-# Both databases understand these types: SQLite by affinity. Amounts are picodollars, times are seconds since the epoch.
+# Amounts are picodollars, times are seconds since the epoch.
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS budget_limits (
         scope TEXT NOT NULL, name TEXT NOT NULL, amount BIGINT NOT NULL, PRIMARY KEY (scope, name))""",
@@ -45,8 +35,6 @@ _TABLES = (
     """CREATE TABLE IF NOT EXISTS budget_pace (
         scope TEXT NOT NULL, name TEXT NOT NULL, free_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (scope, name))""",
 )
-
-Execute = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,157 +208,33 @@ class BudgetTransaction:
         return [Alert(Budget(row[0], row[1]), *row[2:]) for row in rows]
 
 
-class BudgetStore(Protocol):
-    """Where the tables are."""
+class BudgetStore:
+    """The tables of budgets, opened with the first use."""
 
-    def exclusive(self) -> AbstractContextManager[BudgetTransaction]:
+    def __init__(self, ledger: str) -> None:
+        """Prepare.
+
+        Args:
+            ledger: COSTS_LEDGER: the ledger's file, or ``postgresql://…``.
+
+        Raises:
+            ConfigurationError: The packages for Postgres are missing.
+        """
+        if not is_postgres(ledger):
+            path = Path(ledger)
+            ledger = str(path.with_name(f"{path.stem}.budgets{path.suffix}"))
+        self._database = open_database(ledger, "budgets", _TABLES)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[BudgetTransaction]:
         """A transaction during which no other thread or process has one.
 
         Raises:
             StoreUnavailable: The store cannot be read or written, or is locked for too long.
         """
+        with self._database.transaction() as execute:
+            yield BudgetTransaction(execute)
 
     def close(self) -> None:
         """Close the connection of this process; a later transaction opens another one."""
-
-
-def open_budget_store(ledger: str) -> BudgetStore:
-    """The store beside a ledger.
-
-    Args:
-        ledger: COSTS_LEDGER: the ledger's file, or ``postgresql://…``.
-
-    Raises:
-        ConfigurationError: The packages for Postgres are missing.
-    """
-    if ledger.startswith(("postgresql://", "postgres://")):
-        return _PostgresStore(ledger)
-    path = Path(ledger)
-    return _SqliteStore(path.with_name(f"{path.stem}.budgets{path.suffix}"))
-
-
-class _SqliteStore:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = Lock()
-        self._connection = PerProcess(functools.partial(_open_sqlite, path), discard=keep_forever)
-
-    @contextmanager
-    def exclusive(self) -> Iterator[BudgetTransaction]:
-        with self._lock:
-            try:
-                connection = self._connection.get()
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield BudgetTransaction(lambda query, parameters: connection.execute(query, parameters).fetchall())
-                    connection.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        connection.execute("ROLLBACK")
-                    raise
-            except (sqlite3.Error, OSError) as error:
-                self._close()
-                raise StoreUnavailable(
-                    f"The budgets in {self._path} cannot be read or written: {error}. Check the file, its folder and "
-                    "the disk."
-                ) from error
-
-    def close(self) -> None:
-        with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        connection = self._connection.take()
-        if connection is not None:
-            connection.close()
-
-
-def _open_sqlite(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # After a power failure the last transactions may be missing; reservations expire anyway.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        for table in _TABLES:
-            connection.execute(table)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-class _PostgresStore:
-    def __init__(self, url: str) -> None:
-        try:
-            import psycopg  # noqa: PLC0415 - an extra
-        except ImportError:
-            raise ConfigurationError(
-                "COSTS_LEDGER is a Postgres database, which needs more packages: pip install 'embedstack[postgres]'"
-            ) from None
-        self._errors = (psycopg.Error, OSError)
-        self._lock = Lock()
-        self._connection = PerProcess(functools.partial(_open_postgres, url), discard=_abandon)
-
-    @contextmanager
-    def exclusive(self) -> Iterator[BudgetTransaction]:
-        with self._lock:
-            try:
-                connection = self._connection.get()
-                with connection.transaction():
-                    _begin(connection)
-                    yield BudgetTransaction(functools.partial(_execute_postgres, connection))
-            except self._errors as error:
-                self._close()
-                raise StoreUnavailable(
-                    f"The budgets in Postgres cannot be read or written ({type(error).__name__}). Check the server of "
-                    "COSTS_LEDGER."
-                ) from error
-
-    def close(self) -> None:
-        with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        connection = self._connection.take()
-        if connection is not None:
-            connection.close()
-
-
-def _open_postgres(url: str) -> Any:
-    import psycopg  # noqa: PLC0415 - an extra
-
-    # Statements are not prepared under a name, and the lock is that of a transaction: this works through PgBouncer.
-    connection = psycopg.connect(
-        url, autocommit=True, prepare_threshold=None, connect_timeout=int(_BUSY_SECONDS), tcp_user_timeout=10_000
-    )
-    try:
-        with connection.transaction():
-            _begin(connection)
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
-            for table in _TABLES:
-                connection.execute(table)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _execute_postgres(connection: Any, query: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    cursor = connection.execute(query.replace("?", "%s"), parameters)
-    return cursor.fetchall() if cursor.description else []
-
-
-def _begin(connection: Any) -> None:
-    # Both end with the transaction, as a pooler such as PgBouncer needs.
-    connection.execute(
-        "SELECT pg_advisory_xact_lock(%s::int, %s::int), set_config('search_path', %s, true)", (*_LOCK, _SCHEMA)
-    )
-
-
-def _abandon(connection: Any) -> None:
-    disconnect([connection.fileno()])
-    keep_forever(connection)
+        self._database.close()
