@@ -116,14 +116,15 @@ def compare_quality(store: PgVectorStore, name: str, judged: JudgedSet, *, reran
         for index, (text, vector) in enumerate(zip(judged.texts, vectors, strict=True))
     )
     rankings: dict[str, list[list[int]]] = {"dense": [], "keyword": [], "hybrid": []}
-    deep: list[list[Hit]] = []
+    candidates: list[list[Hit]] = []
     for (query, _), vector in zip(judged.questions, queries, strict=True):
         dense = opened.search(vector, K, mode="exact")
         keyword = opened.search(None, K, mode="keyword", text=query)
-        hybrid = opened.search(vector, CANDIDATES if rerank else K, mode="hybrid", text=query)
+        hybrid = opened.search(vector, K, mode="hybrid", text=query)
         for mode, hits in zip(rankings, (dense, keyword, hybrid), strict=True):
             rankings[mode].append([int(hit.record.id) for hit in hits])
-        deep.append(hybrid)
+        if rerank:
+            candidates.append(opened.search(vector, CANDIDATES, mode="hybrid", text=query))
     rankings["late chunking"] = [list(map(int, np.argsort(-(late @ vector), kind="stable")[:K])) for vector in queries]
     library = bm25_rankings(judged)
     if library is not None:
@@ -132,7 +133,7 @@ def compare_quality(store: PgVectorStore, name: str, judged: JudgedSet, *, reran
     if rerank:
         rankings["hybrid + rerank"] = []
         with late_interaction() as reranker:
-            for (query, _), hits in zip(judged.questions, deep, strict=True):
+            for (query, _), hits in zip(judged.questions, candidates, strict=True):
                 begun = time.perf_counter()
                 places = reranker.rerank(query, [hit.record.text for hit in hits])
                 seconds.append(time.perf_counter() - begun)
