@@ -108,13 +108,16 @@ class Accountant:
                     self._tariff = self.service.tariff()
         return self._tariff
 
-    def begin(self, kind: RecordKind, texts: int, *, tokens: int = 0, request_bytes: int = 0) -> "Charge":
+    def begin(
+        self, kind: RecordKind, texts: int, *, tokens: int = 0, output_tokens: int = 0, request_bytes: int = 0
+    ) -> "Charge":
         """Begin a request.
 
         Args:
             kind: What the model is called for.
             texts: Texts of the request.
-            tokens: Estimated tokens, input and output, for the guard.
+            tokens: Estimated input tokens, for the guard.
+            output_tokens: Maximum of generated tokens, for the guard.
             request_bytes: Bytes of the texts.
 
         Raises:
@@ -125,7 +128,7 @@ class Accountant:
         admission = None
         if self._guard is not None:
             tariff = self.tariff()
-            estimate = tariff.cost(Usage(texts, tokens))
+            estimate = tariff.cost(Usage(texts, tokens, output_tokens))
             reason = tariff.reason if isinstance(tariff, Unpriced) else "this request"
             admission = self._guard.admit(estimate, attribution, product=reason)
         return Charge(self, kind, texts, request_bytes, attribution, admission)
