@@ -139,9 +139,7 @@ class EndpointReader:
             max_concurrency=int(values["max_concurrency"]),
             provisioned_concurrency=int(values.get("provisioned_concurrency") or 0),
         )
-        return Variant(
-            variant.name, initial_count=0, weight=variant.weight, serverless=capacity, scaling=variant.scaling
-        )
+        return replace(variant, initial_count=0, serverless=capacity)
 
     @staticmethod
     def _is_unknown(configuration: PlannedResource, index: int, attribute: str) -> bool:
