@@ -194,9 +194,7 @@ class Charge:
         if self._admission is not None:
             self._admission.release()
 
-    def _record(
-        self, usage: Usage, cost: int | None, *, response_bytes: int = 0, is_error: bool = False
-    ) -> None:
+    def _record(self, usage: Usage, cost: int | None, *, response_bytes: int = 0, is_error: bool = False) -> None:
         accountant = self._accountant
         if accountant.is_recording:
             service = accountant.service
