@@ -135,6 +135,9 @@ class BudgetGuard:
             self._alerts.close()
         process = self._process.take()
         if process is not None:
+            process.closed.set()
+            if process.keeper is not None:
+                process.keeper.join()
             _give_back(process, self._store)
         self._store.close()
 
@@ -296,7 +299,7 @@ class BudgetGuard:
         return BudgetExceeded(
             f"{str(account.budget).capitalize()} of ${format_dollars(limit)} is spent: ${format_dollars(spend)} since "
             f"{account.month.label}-01{reserved}. It resets at {reset:%Y-%m-%d %H:%M %Z}. Raise it with `embedstack "
-            f"costs budget set` or {setting}, or wait.",
+            f"costs budget --set` or {setting}, or wait.",
             budget=str(account.budget),
             limit=limit,
             spend=spend,
@@ -443,6 +446,7 @@ def _give_back(process: _Process, store: BudgetStore) -> None:
             with suppress(EmbedStackError), store.exclusive() as transaction:
                 for budget, month in reserved:
                     transaction.reserve(process.name, budget, month, 0, 0)
+            store.close()
 
 
 def _is_old(read_at: float) -> bool:

@@ -7,6 +7,8 @@ from embedstack_ops.cli.groups import LazyCommand, LazyGroup
 __all__ = ["main"]
 
 _COMMANDS = {
+    "advise": LazyCommand("costs_advise", "ops", "Recommend cheaper configurations, with their savings."),
+    "budget": LazyCommand("costs_budget", "ops", "Show budgets with spend and forecast, or change a limit."),
     "prices": LazyCommand("costs_prices", "ops", "Show, check and refresh the prices."),
 }
 

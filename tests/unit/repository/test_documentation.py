@@ -10,6 +10,7 @@ from tests.support.documentation import REPOSITORY, CodeBlock, code_blocks, page
 RUNNABLE = {"console", "powershell", "python", "sh"}
 #: Where blocks are run, by the name in their comment.
 RUN_BY = {
+    "budgets": "tests/integration/costs/test_budgets_documentation.py",
     "ci": ".ci/run",
     "formats": "tests/integration/documents/test_documentation.py",
     "ingesting": "tests/integration/documents/test_documentation.py",
