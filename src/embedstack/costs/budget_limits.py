@@ -1,12 +1,12 @@
 """Budgets as they are configured: limits of the month, of keys and of contexts, and the period that each is for."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from embedstack.settings.budget_values import Policy, parse_named_limits, parse_time_zone
 
 if TYPE_CHECKING:
     from embedstack.costs.attribution import Attribution
@@ -14,28 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_NAME",
-    "MAX_LIMIT",
     "Budget",
     "BudgetLimits",
     "Month",
-    "Policy",
     "Scope",
-    "parse_limit",
-    "parse_named_limits",
-    "parse_threshold",
-    "parse_time_zone",
+    "budgets_of",
+    "limit_of",
 ]
 
 Scope = Literal["month", "key", "context"]
-#: What happens to calls of a spent budget: they are logged, sent at a low rate, or refused.
-Policy = Literal["warn", "limit", "refuse"]
 
 #: The name that stands for every key or context without a budget of its own.
 ANY_NAME = "*"
-#: Largest limit in US dollars: sums of picodollars stay within 64 bits.
-MAX_LIMIT = Decimal(1_000_000)
-
-_MAX_PERCENT = 100
 _SHOWN_CHARACTERS = 20
 
 
@@ -146,75 +136,3 @@ def budgets_of(attribution: "Attribution", limits: Mapping[Budget, Decimal]) -> 
 def limit_of(budget: Budget, limits: Mapping[Budget, Decimal]) -> Decimal | None:
     """The limit of a budget in US dollars; None without one."""
     return limits.get(budget, limits.get(Budget(budget.scope, ANY_NAME)))
-
-
-def parse_limit(value: object) -> Decimal:
-    """A limit in US dollars a month; 0 refuses everything that has a price.
-
-    Raises:
-        ValueError: It is not a number from 0 to 1,000,000.
-    """
-    limit = _parse_decimal(value)
-    if limit is None or not 0 <= limit <= MAX_LIMIT:
-        raise ValueError("Write US dollars a month as a number from 0 to 1000000, such as 250 or 10.50")
-    return limit
-
-
-def parse_named_limits(text: str) -> dict[str, Decimal]:
-    """Limits by name, from a JSON object such as ``{"alice": 5, "*": 1}``.
-
-    Raises:
-        ValueError: It is not such an object.
-    """
-    try:
-        limits = json.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("It is not a JSON object of limits by name") from error
-    if not isinstance(limits, dict):
-        raise ValueError('It is not a JSON object of limits by name, such as {"alice": 5, "*": 1}')  # noqa: TRY004 - pydantic's error
-    if any(not name.strip() for name in limits):
-        raise ValueError("A name is blank")
-    return {name: parse_limit(limit) for name, limit in limits.items()}
-
-
-def parse_threshold(value: object) -> Decimal:
-    """A percentage, 1 to 100.
-
-    Raises:
-        ValueError: It is not one.
-    """
-    percent = _parse_decimal(value)
-    if percent is not None and 0 < percent < 1:
-        hundredfold = f"{(percent * 100).normalize():f}"
-        raise ValueError(f"Is it {hundredfold} % or {percent:f} %? Write a percentage from 1 to 100: 80 is 80 %")
-    if percent is None or not 1 <= percent <= _MAX_PERCENT:
-        raise ValueError("Write a percentage from 1 to 100, such as 80")
-    return percent
-
-
-def parse_time_zone(name: str) -> tzinfo:
-    """A time zone by its IANA name.
-
-    Raises:
-        ValueError: This machine knows no zone of this name.
-    """
-    # Without the system's time zone database, ZoneInfo does not even know UTC.
-    if name.upper() == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(
-            "Write an IANA time zone such as UTC or Europe/Berlin (a machine without time zones needs pip install "
-            "tzdata)"
-        ) from None
-
-
-def _parse_decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        return None
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None

@@ -93,7 +93,7 @@ class CallMetrics:
             return
         name = record.endpoint or record.model
         if self._send is None:
-            print(_embedded(name, values, record.at))  # noqa: T201 - Lambda's output goes to CloudWatch
+            print(_embedded(name, values, record.at))
             return
         self._process.get().add(name, values, self.flush)
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from embedstack.costs.budget_limits import Policy, parse_limit, parse_named_limits, parse_threshold, parse_time_zone
 from embedstack.errors import ConfigurationError
+from embedstack.settings.budget_values import Policy, parse_limit, parse_named_limits, parse_threshold, parse_time_zone
 from embedstack.settings.yaml_file import check_env_file, check_names, read_settings_file
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from embedstack.aws.clients import create_client
-from embedstack.costs.budget_limits import parse_time_zone
 from embedstack.costs.ledger import open_ledger
 from embedstack.costs.money import format_dollars
 from embedstack.costs.price_book import PriceBook
 from embedstack.errors import ConfigurationError
+from embedstack.settings.budget_values import parse_time_zone
 from embedstack.settings.settings import Settings, load_settings
 from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.target import targeted, uses_aws

@@ -13,13 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from embedstack.costs.budget_alerts import BudgetAlerts
-from embedstack.costs.budget_limits import Budget, BudgetLimits, Scope, parse_limit
+from embedstack.costs.budget_limits import Budget, BudgetLimits, Scope
 from embedstack.costs.budget_status import BudgetsReport, read_budgets
 from embedstack.costs.budget_store import BudgetStore
 from embedstack.costs.forecast import Forecast
 from embedstack.costs.ledger import open_ledger
 from embedstack.costs.money import format_dollars, to_dollars
 from embedstack.errors import ConfigurationError
+from embedstack.settings.budget_values import parse_limit
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.command import exit_on_error
 

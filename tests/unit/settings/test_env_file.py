@@ -14,6 +14,11 @@ ASSIGNMENTS = re.findall(r"^(\w+)=(.*)$", EXAMPLE, re.MULTILINE)
 LOCAL_ONLY = sorted(LocalAwsSettings.model_fields.keys() - Settings.model_fields.keys())
 # A value of each setting that is not the default.
 VALUES = {
+    "COSTS_ALERT_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:budgets",
+    "COSTS_BUDGET_POLICY": "warn",
+    "COSTS_CONTEXT_BUDGETS": '{"code": 1}',
+    "COSTS_KEY_BUDGETS": '{"alice": 1}',
+    "COSTS_TIME_ZONE": "Europe/Berlin",
     "COLLECTION_LANGUAGE": "de",
     "AWS_ACCOUNT_ID": "999999999999",
     "AWS_ENDPOINT_URL": "http://127.0.0.1:4999",
