@@ -4,11 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from embedstack.calls.process_local import Lock
 from embedstack.costs.attribution import current_attribution
-from embedstack.costs.budget import open_guard
 from embedstack.costs.call_metrics import open_call_metrics
 from embedstack.costs.ledger import open_ledger
 from embedstack.costs.records import CallRecord, RecordKind
@@ -24,10 +24,22 @@ if TYPE_CHECKING:
     from embedstack.errors import EmbedStackError
     from embedstack.settings.settings import Settings
 
-__all__ = ["Accountant", "Charge", "Service", "connect_accountant"]
+__all__ = ["Accountant", "Charge", "Service", "connect_accountant", "fixed"]
 
 _logger = logging.getLogger(__name__)
 _WARNING_SECONDS = 60.0
+
+
+def fixed(tariff: Tariff) -> Callable[[], Tariff]:
+    """A function that returns a tariff, for :class:`Service`."""
+    return partial(_same, tariff)
+
+
+def _same(tariff: Tariff) -> Tariff:
+    return tariff
+
+
+_FREE = fixed(FREE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ class Service:
     backend: str
     endpoint: str
     model: str
-    tariff: Callable[[], Tariff] = lambda: FREE
+    tariff: Callable[[], Tariff] = _FREE
 
 
 class Accountant:
@@ -96,13 +108,16 @@ class Accountant:
                     self._tariff = self.service.tariff()
         return self._tariff
 
-    def begin(self, kind: RecordKind, texts: int, *, tokens: int = 0, request_bytes: int = 0) -> "Charge":
+    def begin(
+        self, kind: RecordKind, texts: int, *, tokens: int = 0, output_tokens: int = 0, request_bytes: int = 0
+    ) -> "Charge":
         """Begin a request.
 
         Args:
             kind: What the model is called for.
             texts: Texts of the request.
-            tokens: Estimated tokens, input and output, for the guard.
+            tokens: Estimated input tokens, for the guard.
+            output_tokens: Maximum of generated tokens, for the guard.
             request_bytes: Bytes of the texts.
 
         Raises:
@@ -113,7 +128,7 @@ class Accountant:
         admission = None
         if self._guard is not None:
             tariff = self.tariff()
-            estimate = tariff.cost(Usage(texts, tokens))
+            estimate = tariff.cost(Usage(texts, tokens, output_tokens))
             reason = tariff.reason if isinstance(tariff, Unpriced) else "this request"
             admission = self._guard.admit(estimate, attribution, product=reason)
         return Charge(self, kind, texts, request_bytes, attribution, admission)
@@ -225,6 +240,8 @@ def connect_accountant(service: Service, settings: "Settings", session: "boto3.S
     Raises:
         ConfigurationError: A budget is set without a ledger, or packages for the ledger are missing.
     """
+    from embedstack.costs.budget import open_guard  # noqa: PLC0415 - imports boto3
+
     ledger = open_ledger(settings)
     guard = open_guard(settings, ledger)
     return Accountant(service, ledger=ledger, guard=guard, metrics=open_call_metrics(settings, session))

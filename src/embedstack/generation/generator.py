@@ -2,18 +2,21 @@
 
 import contextlib
 import dataclasses
-import time
-from collections.abc import AsyncGenerator, Callable, Generator as Yielding, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator as Yielding, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.bedrock import check_residency
+from embedstack.aws.bedrock import base_model_id, check_residency
 from embedstack.aws.clients import AwsClient, aws_response_errors
 from embedstack.aws.log_redaction import confidential
 from embedstack.calls.process_local import Lock, Origin, renew_after_fork
 from embedstack.calls.threads import run_in_thread
-from embedstack.errors import ConfigurationError, EndpointUnavailable, TextTooLong
+from embedstack.costs.accounting import Charge, Service, connect_accountant, fixed
+from embedstack.costs.aws_tariffs import bedrock_token_tariff
+from embedstack.costs.money import to_dollars
+from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable, TextTooLong
 from embedstack.generation.records import GenerationPrice, GenerationStats, Message, Reply, Sampling
 from embedstack.generation.wire import ApiFormat, Conversation, Usage, wire_for
 from embedstack.resilience import CircuitBreaker, Retry
@@ -59,7 +62,7 @@ class Generator:
             overflow: Whether to refuse a longer conversation, or to omit its oldest messages.
             api_format: The request format; defaults to BEDROCK_API_FORMAT. Formats other than ``converse`` are for
                 models that Converse does not support, such as imported models without a chat template.
-            price: Bedrock's price.
+            price: A stated price, which takes precedence over the price book.
             retry: The retry policy.
             breaker: The circuit breaker.
             session: A custom boto3 session.
@@ -80,7 +83,6 @@ class Generator:
         self._settings = settings.without_secrets()
         self._context_tokens = context_tokens
         self._overflow = overflow
-        self._price = price or GenerationPrice()
         self._retry = retry or Retry()
         self._breaker = breaker or CircuitBreaker()
         self._client = AwsClient(
@@ -88,6 +90,7 @@ class Generator:
             session=session,
         )  # fmt: skip
         self._client.disable_retries()
+        self._accountant = connect_accountant(self._service(price), settings, session)
         self._lock = Lock()
         renew_after_fork(self)
         self.after_fork()
@@ -118,19 +121,21 @@ class Generator:
             EndpointError: Bedrock is unavailable, throttled the request or failed.
             IntegrityError: The response cannot be read.
             CircuitOpen: The circuit breaker is open after earlier failures.
+            BudgetExceeded: A budget is spent.
         """
         conversation, dropped = self._conversation(prompt, system, sampling or Sampling())
-        started = time.perf_counter()
-        reply = self._call(lambda client: self._wire.send(client, self.model_id, conversation))
-        cost = self._count(reply.usage)
+        charge = self._begin(conversation)
+        with _accounted(charge):
+            reply = self._call(lambda client: self._wire.send(client, self.model_id, conversation))
+        seconds, cost = self._count(charge, reply.usage)
         return Reply(
             reply.text,
             reply.stop_reason,
             reply.usage.input_tokens,
             reply.usage.output_tokens,
             dropped,
-            time.perf_counter() - started,
-            cost,
+            seconds,
+            None if cost is None else float(to_dollars(cost)),
         )
 
     async def agenerate(
@@ -148,20 +153,22 @@ class Generator:
         """
         conversation, _ = self._conversation(prompt, system, sampling or Sampling())
         origin = Origin()
-        parts = self._call(lambda client: self._wire.stream(client, self.model_id, conversation))
-        complete = False
-        while (part := self._next(parts)) is not None:
-            if isinstance(part, Usage):
-                complete = True
-                self._count(part)
-            elif part:
-                yield part
-                origin.check(_FORKED)
-        if not complete:
-            # To botocore, an early close of the connection ends the stream normally. A complete stream ends with usage.
-            raise EndpointUnavailable(
-                "The stream from Bedrock ended before the reply was complete. Send the request again."
-            )
+        charge = self._begin(conversation)
+        usage: Usage | None = None
+        with _accounted(charge):
+            parts = self._call(lambda client: self._wire.stream(client, self.model_id, conversation))
+            while (part := self._next(parts)) is not None:
+                if isinstance(part, Usage):
+                    usage = part
+                elif part:
+                    yield part
+                    origin.check(_FORKED)
+            if usage is None:
+                # To botocore, an early close of the connection ends the stream normally. Usage ends a complete stream.
+                raise EndpointUnavailable(
+                    "The stream from Bedrock ended before the reply was complete. Send the request again."
+                )
+        self._count(charge, usage)
 
     async def astream(
         self, prompt: str | Sequence[Message], *, system: str | None = None, sampling: Sampling | None = None
@@ -225,8 +232,23 @@ class Generator:
             fitting = fitting[2:]
         return fitting
 
-    def _count(self, usage: Usage) -> float:
-        cost = (usage.input_tokens * self._price.input + usage.output_tokens * self._price.output) / 1e6
+    def _service(self, price: GenerationPrice | None) -> Service:
+        if price is not None:
+            tariff = fixed(price.tariff())
+        else:
+            tariff = partial(bedrock_token_tariff, self._settings, self._client.region, self.model_id, generates=True)
+        return Service("bedrock", self.model_id, base_model_id(self.model_id), tariff)
+
+    def _begin(self, conversation: Conversation) -> Charge:
+        """Ask the budgets, by the size of the request and of the longest reply."""
+        texts = [conversation.system or "", *(message.text for message in conversation.messages)]
+        sizes = [len(text.encode()) for text in texts]
+        most = conversation.sampling.max_tokens or 0
+        tokens = sum(sizes) // _BYTES_PER_TOKEN + 1
+        return self._accountant.begin("generate", 1, tokens=tokens, output_tokens=most, request_bytes=sum(sizes))
+
+    def _count(self, charge: Charge, usage: Usage) -> tuple[float, int | None]:
+        seconds, cost = charge.succeed(usage.input_tokens, output_tokens=usage.output_tokens)
         with self._lock:
             stats = self._stats
             self._stats = dataclasses.replace(
@@ -234,13 +256,26 @@ class Generator:
                 replies=stats.replies + 1,
                 input_tokens=stats.input_tokens + usage.input_tokens,
                 output_tokens=stats.output_tokens + usage.output_tokens,
-                cost_usd=stats.cost_usd + cost,
+                cost_usd=stats.cost_usd + float(to_dollars(cost or 0)),
             )
-        return cost
+        return seconds, cost
 
     def _count_retry(self) -> None:
         with self._lock:
             self._stats = dataclasses.replace(self._stats, retries=self._stats.retries + 1)
+
+
+@contextlib.contextmanager
+def _accounted(charge: Charge) -> Iterator[None]:
+    """Records a request that fails or is abandoned: the caller may stop reading a stream."""
+    try:
+        yield
+    except EmbedStackError as error:
+        charge.fail(error)
+        raise
+    except BaseException:
+        charge.abandon()
+        raise
 
 
 def _estimate_tokens(text: str) -> int:

@@ -1,7 +1,10 @@
 """Inputs and outputs of a generator."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
+
+from embedstack.costs.tariffs import TokenTariff
 
 __all__ = ["GenerationPrice", "GenerationStats", "Message", "Reply", "Sampling"]
 
@@ -38,6 +41,10 @@ class GenerationPrice:
     input: float = 0.0
     output: float = 0.0
 
+    def tariff(self) -> TokenTariff:
+        """The tariff of this price."""
+        return TokenTariff(Decimal(str(self.input)), Decimal(str(self.output)))
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -50,7 +57,7 @@ class Reply:
         output_tokens: Tokens of the reply.
         dropped_messages: Number of oldest messages that were omitted because the context window was full.
         seconds: Duration of the call in seconds.
-        cost_usd: Cost in US dollars by the configured price.
+        cost_usd: Cost in US dollars; None if the price is unknown.
     """
 
     text: str
@@ -59,12 +66,12 @@ class Reply:
     output_tokens: int
     dropped_messages: int
     seconds: float
-    cost_usd: float
+    cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationStats:
-    """Totals of all replies, including streams."""
+    """Totals of all replies, including streams; the cost is that of the replies whose price is known."""
 
     replies: int = 0
     retries: int = 0

@@ -25,6 +25,7 @@ VALUES = {
     "AWS_REGION": "eu-central-1",
     "BEDROCK_API_FORMAT": "claude",
     "BEDROCK_TEMPERATURE": "0.5",
+    "CLOUDWATCH_METRICS_ENABLED": "true",
     "EMBEDDING_TRUNCATE": "true",
     "EMBEDSTACK_LATE_CHUNKING": "true",
     "EMBEDSTACK_OCR": "true",
@@ -33,6 +34,7 @@ VALUES = {
     "LOCALAWS_REFUSE_GPU_INSTANCES": "1",
     "OLLAMA_HOST": "http://127.0.0.1:11999",
     "RERANKER_TRUNCATE": "true",
+    "SAGEMAKER_SERVERLESS_MEMORY_MB": "2048",
     "SAGEMAKER_VERIFY_MODEL": "false",
     "VECTOR_STORE": "s3vectors",
 }
