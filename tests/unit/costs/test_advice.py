@@ -44,6 +44,12 @@ def instances(low, high, metric="SageMakerVariantInvocationsPerInstance"):
     return Variant("main", ("ml.m5.xlarge",), scaling=Scaling("instances", low, high, (tracking,)))
 
 
+def call(at, **counts):
+    return CallRecord(
+        at=at, backend="bedrock", endpoint="", model="amazon.titan-embed-text-v2:0", kind="document", **counts
+    )
+
+
 def by_subject(advice):
     return {each.subject: each for each in advice}
 
@@ -144,9 +150,8 @@ def test_batches_and_cache_hits_come_from_the_ledger(tmp_path):
     ledger = Ledger(str(tmp_path / "ledger.db"))
     for day in range(10):
         at = MONDAY + day * 24 * HOUR
-        call = {"backend": "bedrock", "endpoint": "", "model": "amazon.titan-embed-text-v2:0"}
-        ledger.record(CallRecord(at=at, **call, kind="document", texts=4, tokens=1_000, cost=20_000_000))
-        ledger.record(CallRecord(at=at, **call, kind="document", cache_hits=4, tokens_saved=1_000))
+        ledger.record(call(at, texts=4, tokens=1_000, cost=20_000_000))
+        ledger.record(call(at, cache_hits=4, tokens_saved=1_000))
     advice = by_subject(advise_usage(activity_from_ledger(ledger, MONDAY, MONDAY + 10 * 24 * HOUR), 32))
     ledger.close()
     assert advice["batch fill"].outcome == "unknown", "calls that the cache answered are counted too"
