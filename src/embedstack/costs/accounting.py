@@ -128,7 +128,8 @@ class Accountant:
         admission = None
         if self._guard is not None:
             tariff = self.tariff()
-            estimate = tariff.cost(Usage(texts, tokens, output_tokens))
+            # The duration is unknown: the guard learns how much longer than a millisecond requests take.
+            estimate = tariff.cost(Usage(texts, tokens, output_tokens, milliseconds=1))
             reason = tariff.reason if isinstance(tariff, Unpriced) else "this request"
             admission = self._guard.admit(estimate, attribution, product=reason)
         return Charge(self, kind, texts, request_bytes, attribution, admission)

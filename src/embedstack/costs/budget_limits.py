@@ -18,6 +18,8 @@ __all__ = [
     "BudgetLimits",
     "Month",
     "Scope",
+    "budgets_of",
+    "limit_of",
 ]
 
 Scope = Literal["month", "key", "context"]

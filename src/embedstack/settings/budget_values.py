@@ -1,4 +1,4 @@
-"""Values of the settings of budgets."""
+"""Values of the settings of budgets: limits, percentages and time zones."""
 
 import json
 from datetime import UTC, tzinfo
@@ -6,13 +6,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["MAX_LIMIT", "Policy", "parse_limit", "parse_named_limits", "parse_threshold", "parse_time_zone"]
+__all__ = ["Policy", "parse_limit", "parse_named_limits", "parse_threshold", "parse_time_zone"]
 
 #: What happens to calls of a spent budget: they are logged, sent at a low rate, or refused.
 Policy = Literal["warn", "limit", "refuse"]
-#: Largest limit in US dollars: sums of picodollars stay within 64 bits.
-MAX_LIMIT = Decimal(1_000_000)
 
+# Largest limit in US dollars: sums of picodollars stay within 64 bits.
+_MAX_LIMIT = Decimal(1_000_000)
 _MAX_PERCENT = 100
 
 
@@ -23,7 +23,7 @@ def parse_limit(value: object) -> Decimal:
         ValueError: It is not a number from 0 to 1,000,000.
     """
     limit = _parse_decimal(value)
-    if limit is None or not 0 <= limit <= MAX_LIMIT:
+    if limit is None or not 0 <= limit <= _MAX_LIMIT:
         raise ValueError("Write US dollars a month as a number from 0 to 1000000, such as 250 or 10.50")
     return limit
 

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 
 import hcl2
 import pytest
@@ -43,6 +42,12 @@ def endpoint(variant, kind="realtime"):
 def instances(low, high, metric="SageMakerVariantInvocationsPerInstance"):
     tracking = TargetTracking(metric, True, 600, 300, 300)
     return Variant("main", ("ml.m5.xlarge",), scaling=Scaling("instances", low, high, (tracking,)))
+
+
+def call(at, **counts):
+    return CallRecord(
+        at=at, backend="bedrock", endpoint="", model="amazon.titan-embed-text-v2:0", kind="document", **counts
+    )
 
 
 def by_subject(advice):
@@ -145,11 +150,8 @@ def test_batches_and_cache_hits_come_from_the_ledger(tmp_path):
     ledger = Ledger(str(tmp_path / "ledger.db"))
     for day in range(10):
         at = MONDAY + day * 24 * HOUR
-        call = partial(
-            CallRecord, at=at, backend="bedrock", endpoint="", model="amazon.titan-embed-text-v2:0", kind="document"
-        )
-        ledger.record(call(texts=4, tokens=1_000, cost=20_000_000))
-        ledger.record(call(cache_hits=4, tokens_saved=1_000))
+        ledger.record(call(at, texts=4, tokens=1_000, cost=20_000_000))
+        ledger.record(call(at, cache_hits=4, tokens_saved=1_000))
     advice = by_subject(advise_usage(activity_from_ledger(ledger, MONDAY, MONDAY + 10 * 24 * HOUR), 32))
     ledger.close()
     assert advice["batch fill"].outcome == "unknown", "calls that the cache answered are counted too"
