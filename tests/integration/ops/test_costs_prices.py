@@ -1,6 +1,7 @@
 """``embedstack costs prices``: shown, checked, and refreshed from a price list over HTTP."""
 
 import json
+import shlex
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 from embedstack.costs.price_book import PriceBook
 from embedstack_ops.cli.main import main
+from tests.support.documentation import code_blocks
 from tests.support.price_list_server import product, serve_price_list
 
 REGION = "eu-central-1"
@@ -151,3 +153,23 @@ def test_check_flags_prices_copied_from_ec2(tmp_path, monkeypatch, instance_type
     assert result.exit_code == 1
     assert f"sagemaker/hosting/{instance_type} in us-east-1: {usd} USD" in result.output
     assert problem in result.output
+
+
+def test_documented_commands_run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    blocks = [block for block in code_blocks("test: prices") if block.language == "sh"]
+    commands = [line for block in blocks for line in block.code.splitlines()]
+    with serve_price_list([product("EUC1-Host:ml.g5.xlarge", "1.76")]) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        for command in commands:
+            result = CliRunner().invoke(main, shlex.split(command)[1:], prog_name="embedstack")
+            assert result.exit_code == 0, result.output
+    assert commands
+
+
+def test_documented_price_file_is_valid(tmp_path):
+    (block,) = [block for block in code_blocks("test: prices") if block.language == "yaml"]
+    (tmp_path / "prices.yaml").write_text(block.code, encoding="utf-8")
+    assert PriceBook.load(tmp_path / "prices.yaml").price(REGION, HOSTING).amount == Decimal("1.60")
