@@ -6,7 +6,7 @@
 --   keyword_postings_<id>   one row per term and batch: the documents with that term
 --
 -- Writes only append batches, so that concurrent writes do not wait for each other. A changed or deleted record stays in
--- the postings, and its number is listed as removed, until drop_removed_keywords(). merge_keywords() keeps the number of
+-- the postings, and its number is listed as removed, until compact_keywords(). merge_keywords() keeps the number of
 -- batches low.
 
 -- The language of the texts, as an ISO 639-1 code. text_search is the configuration that analyzes them.
@@ -28,7 +28,9 @@ ALTER TABLE generations ALTER COLUMN text_search SET NOT NULL;
 
 -- The terms of a text with their frequencies:
 --   words: stemmed, without stop words. Punctuation separates words, so that "foo.bar" is found by "bar".
---   identifiers: words joined by punctuation, such as "ERR_CONN_42" or "3.11.0", also as a whole.
+--   identifiers: words joined by punctuation, such as "ERR_CONN_42" or "3.11.0", also as a whole. In a query of several
+--   words, words joined by hyphens only are no identifier.
+--   abbreviations: letters separated by dots, such as "U.S.", only as a whole. "e.g." and "i.e." are stop words.
 --   scripts without spaces between words: pairs of adjacent characters. Texts are also indexed by single characters, for
 --   queries of one character.
 -- A tsvector has at most 1 MB (PostgreSQL documentation, 12.11), and a character at most 4 bytes.
@@ -53,7 +55,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     )
     SELECT lexeme, cardinality(positions), true
     FROM normalized, unnest(to_tsvector(configuration, regexp_replace(
-        text,
+        regexp_replace(text, '(?<![[:alnum:].])[[:alpha:]](?:\.[[:alpha:]])+(?![[:alnum:]])', ' ', 'g'),
         '[!-/:-@\[-`{-~\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3005\u3040-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uAC00-\uD7AF'
         '\U00020000-\U0003FFFF]+',
         ' ', 'g'
@@ -61,7 +63,9 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     UNION ALL
     SELECT lower(match[1]), count(*)::integer, false
     FROM normalized, regexp_matches(text, '([[:alnum:]]+(?:[-_.:/@#+\\~$]+[[:alnum:]]+)+)', 'g') AS match
-    WHERE length(match[1]) <= 200
+    WHERE length(match[1]) <= 200 AND lower(match[1]) NOT IN ('e.g', 'i.e')
+        -- Compounds such as "high-temperature" would weigh twice as much as other words.
+        AND NOT (is_query AND match[1] ~ '^[[:alpha:]-]+$' AND btrim(text) ~ '\s')
     GROUP BY 1
     UNION ALL
     SELECT substr(run, start, 2), count(*)::integer, true
@@ -197,7 +201,7 @@ BEGIN
         PERFORM merge_keyword_batches(generation, batches, false);
     END LOOP;
     -- Searches read the numbers of removed documents. Dropping them from a large collection takes long, and is left to
-    -- drop_removed_keywords().
+    -- compact_keywords().
     EXECUTE format(
         'SELECT array_agg(batch) FROM keyword_batches_%s '
         'HAVING sum(length(removed)) / 4 > greatest(1000, sum(documents) / 4) AND sum(size) <= 50000',
@@ -209,8 +213,8 @@ BEGIN
 END
 $$;
 
--- Drops all removed documents from the postings.
-CREATE FUNCTION drop_removed_keywords(generation bigint) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+-- Drops all removed documents from the postings, and merges all batches unless nearly all documents are in one.
+CREATE FUNCTION compact_keywords(generation bigint) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     batches bigint[];
 BEGIN
@@ -218,7 +222,9 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format(
-        'SELECT array_agg(batch) FROM keyword_batches_%s HAVING sum(length(removed)) > 0', generation
+        'SELECT array_agg(batch) FROM keyword_batches_%s '
+        'HAVING sum(length(removed)) > 0 OR sum(size) > 1.1 * max(size)',
+        generation
     ) INTO batches;
     IF batches IS NOT NULL THEN
         PERFORM merge_keyword_batches(generation, batches, true);
