@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -26,7 +27,7 @@ def resource(kind, name, values, index=None):
     return {"address": address, "mode": "managed", "type": kind, "name": name, "values": values}
 
 
-def endpoint(variant, *, region="us-east-1", asynchronous=False):
+def endpoint(variant: dict[str, Any], *, region="us-east-1", asynchronous=False):
     """An endpoint in a region, with its configuration, as after an apply."""
     arn = f"arn:aws:sagemaker:{region}:123456789012"
     config = {"name": "config", "arn": f"{arn}:endpoint-config/config", "production_variants": [variant]}
@@ -193,7 +194,7 @@ def test_provisioned_concurrency_on_a_schedule_is_not_billed_all_month(price):
     resources = [*endpoint(provisioned), target(0, 0, "sagemaker:variant:DesiredProvisionedConcurrency")]
     for schedule in OFFICE_HOURS:
         action = {"min_capacity": str(schedule.min), "max_capacity": str(schedule.max)}
-        values = {"name": schedule.name, "schedule": schedule.expression, "timezone": schedule.timezone}
+        values: dict[str, Any] = {"name": schedule.name, "schedule": schedule.expression, "timezone": schedule.timezone}
         owner = {"resource_id": "endpoint/search/variant/AllTraffic", "scalable_target_action": [action]}
         resources.append(resource("aws_appautoscaling_scheduled_action", "this", {**values, **owner}, schedule.name))
     product = "sagemaker/serverless/provisioned-concurrency"
