@@ -19,7 +19,10 @@ from embedstack_ops.costs.usage import Usage, parse_usage
 
 AVERAGE = BillingMonth.average(datetime(2026, 12, 1, tzinfo=UTC))
 INSTANCE = {"variant_name": "AllTraffic", "instance_type": "ml.m5.xlarge", "initial_instance_count": 1}
-SERVERLESS = {"variant_name": "AllTraffic", "serverless_config": [{"memory_size_in_mb": 2048, "max_concurrency": 10}]}
+SERVERLESS: dict[str, Any] = {
+    "variant_name": "AllTraffic",
+    "serverless_config": [{"memory_size_in_mb": 2048, "max_concurrency": 10}],
+}
 
 
 def resource(kind, name, values, index=None):
