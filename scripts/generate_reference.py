@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/reference/: settings, commands, errors and emulated AWS actions.
+"""Write the generated parts of docs/reference/: settings, commands, errors, prices and emulated AWS actions.
 
     .venv/bin/python scripts/generate_reference.py           # write
     .venv/bin/python scripts/generate_reference.py --check   # exit with 1 if a page is not up to date
@@ -22,6 +22,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from embedstack import errors
+from embedstack.costs.price_book import PACKAGED_PRICES, PriceBook
+from embedstack.costs.products import PRODUCTS
 from embedstack.settings import LocalAwsSettings, Settings
 from embedstack_ops.cli.main import main as embedstack
 from localaws.core.actions import emulated_actions
@@ -127,11 +129,36 @@ def action_reference() -> Iterator[str]:
         yield ""
 
 
+def price_reference() -> Iterator[str]:
+    """The products, the packaged prices of each region, and their sources."""
+    yield "## Products\n\n| Key | Unit | Counted |\n|---|---|---|"
+    for product in PRODUCTS:
+        yield f"| `{product.key}` | {product.unit} | {product.meaning} |"
+    rows = list(PriceBook.load(PACKAGED_PRICES).rows())
+    for region in dict.fromkeys(key.region for key, _ in rows):
+        yield f"\n## {region}\n\n| Product | USD | Per | Settled | Sources |\n|---|---|---|---|---|"
+        for key, price in rows:
+            if key.region == region:
+                amount = f"as `{price.same_as}`" if price.same_as else f"{price.amount:f}"
+                stated = (
+                    f"{each.name} ({each.amount:f})" if each.amount != price.amount else each.name
+                    for each in price.sources
+                )
+                settled = "yes" if price.settled else "estimate"
+                yield f"| `{key.product}` | {amount} | {price.unit} | {settled} | {', '.join(stated)} |"
+    yield "\n## Sources\n\n| Name | Source | Date |\n|---|---|---|"
+    sources = {source.name: source for _, price in rows for source in price.sources}
+    for name, source in sorted(sources.items()):
+        title = f"[{source.title}]({source.url})" if source.url else source.title
+        yield f"| {name} | {title} | {source.published or 'undated'} |"
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "settings": settings_reference,
     "cli": cli_reference,
     "errors": error_reference,
     "local-aws": action_reference,
+    "prices": price_reference,
 }
 
 

@@ -9,6 +9,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "advise": LazyCommand("costs_advise", "ops", "Recommend cheaper configurations, with their savings."),
     "budget": LazyCommand("costs_budget", "ops", "Show budgets with spend and forecast, or change a limit."),
+    "plan": LazyCommand("costs_plan", "ops", "Price a Terraform plan, by month."),
     "prices": LazyCommand("costs_prices", "ops", "Show, check and refresh the prices."),
 }
 
@@ -16,6 +17,7 @@ _COMMANDS = {
 _EPILOG = """\b
 Examples:
   embedstack costs prices --region us-east-1 --product sagemaker/hosting
+  embedstack costs plan plan.json --usage requests=1000000
 """
 
 

@@ -17,6 +17,7 @@ RUN_BY = {
     "local": "tests/integration/test_documentation.py",
     "localaws": "localaws/tests/integration/test_documentation.py",
     "planned": "tests/terraform/test_terraform.py",
+    "prices": "tests/integration/ops/test_costs_prices.py",
     "reranking": "tests/integration/rerankers/test_documentation.py",
     "stores": "tests/integration/stores/test_documentation.py",
     "unit": "tests/unit/repository/test_documentation.py",
