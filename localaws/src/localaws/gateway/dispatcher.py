@@ -57,7 +57,10 @@ from localaws.services.sts.api import Sts
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from localaws.metering.meter import Meter
+    from localaws.metering.prices import UsagePrices
     from localaws.services.application_autoscaling.service import AutoScaling
+    from localaws.services.budgets.watch import BudgetWatch
     from localaws.services.cloudwatch.service import Monitoring
     from localaws.services.lambda_.service import FunctionHost
     from localaws.services.rds.service import DatabaseHost
@@ -88,6 +91,9 @@ class ServiceParts:
         vectors: S3 Vectors.
         databases: The servers behind RDS.
         schedules: The schedules behind EventBridge Scheduler.
+        meter: What runs, for the bill.
+        prices: The prices of the bill.
+        budgets: What budgets have spent.
         queue_class: The class of queues.
     """
 
@@ -99,6 +105,9 @@ class ServiceParts:
     vectors: "S3Vectors"
     databases: "DatabaseHost"
     schedules: "Schedules"
+    meter: "Meter"
+    prices: "UsagePrices"
+    budgets: "BudgetWatch"
     queue_class: "type[MessageQueue]"
 
 
@@ -121,9 +130,9 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
                 (CloudFormation,),
                 {"host": parts.host, "control_plane": control_plane, "vectors": vectors_api},
             ),
-            BudgetsResponse: Budgets,
+            BudgetsResponse: type("Budgets", (Budgets,), {"watch": parts.budgets}),
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": parts.monitoring}),
-            CostExplorerResponse: CostExplorer,
+            CostExplorerResponse: type("CostExplorer", (CostExplorer,), {"meter": parts.meter, "prices": parts.prices}),
             EC2Response: Ec2,
             IamResponse: Iam,
             KmsResponse: Kms,
@@ -142,7 +151,7 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             SQSResponse: type("Sqs", (Sqs,), {"queue_class": parts.queue_class}),
             TokenResponse: Sts,
         }
-        self._bedrock = BedrockRuntime()
+        self._bedrock = BedrockRuntime(parts.meter)
         super().__init__(self._create_service)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
