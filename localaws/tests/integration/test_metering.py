@@ -110,8 +110,8 @@ def test_usage_without_a_price_is_listed_as_unpriced(aws: Aws) -> None:
 def test_serverless_requests_are_billed_by_the_millisecond(aws: Aws) -> None:
     seconds, cost = growth(aws, "USE1-ServerlessInf:Mem-2GB", lambda: aws.invoke("serverless"))
     assert seconds > 0
-    assert seconds % Decimal("0.002") == 0
-    assert cost == seconds * Decimal("0.00002")
+    assert seconds % Decimal("0.001") == 0
+    assert cost == seconds * 2 * Decimal("0.00002")
     sent, _ = growth(aws, "USE1-Hst:Data-Bytes-In", lambda: aws.invoke("known", "x" * 100))
     assert sent == Decimal(len(json.dumps({"inputs": "x" * 100}))) / 1024**3
 
@@ -305,3 +305,49 @@ def test_account_without_usage_has_no_costs(aws: Aws) -> None:
         period["End"] = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}"
     (result,) = explorer.get_cost_and_usage(TimePeriod=period, Granularity="MONTHLY", Metrics=[COST])["ResultsByTime"]
     assert result["Total"][COST] == {"Amount": "0", "Unit": "USD"}
+
+
+def products(aws: Aws, service: str, **attributes: str) -> list[dict[str, Any]]:
+    filters = [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in attributes.items()]
+    pages = aws.client("pricing").get_paginator("get_products").paginate(ServiceCode=service, Filters=filters)
+    return [json.loads(entry) for page in pages for entry in page["PriceList"]]
+
+
+def price_of(entry: dict[str, Any]) -> tuple[str, str]:
+    (term,) = entry["terms"]["OnDemand"].values()
+    (dimension,) = term["priceDimensions"].values()
+    return dimension["unit"], dimension["pricePerUnit"]["USD"]
+
+
+def test_price_list_has_the_prices_of_the_price_book(aws: Aws) -> None:
+    (instance,) = products(aws, "AmazonSageMaker", regionCode="us-east-1", usagetype="USE1-Host:ml.m5.xlarge")
+    assert price_of(instance) == ("Hrs", "0.2300000000")
+    assert instance["product"]["attributes"]["instanceName"] == "ml.m5.xlarge"
+    (serverless,) = products(aws, "AmazonSageMaker", usagetype="USE1-ServerlessInf:Mem-3GB")
+    assert price_of(serverless) == ("Second", "0.0000600000")
+    (tokens,) = products(aws, "AmazonBedrock", usagetype="USE1-TitanEmbeddingV2-Text-input-tokens")
+    assert price_of(tokens) == ("1K tokens", "0.0000200000")
+    pricing = aws.client("pricing")
+    codes = [each["ServiceCode"] for each in pricing.describe_services()["Services"]]
+    assert {"AmazonS3", "AmazonSageMaker", "AWSLambda"} <= set(codes)
+    regions = pricing.get_attribute_values(ServiceCode="AmazonSageMaker", AttributeName="regionCode")
+    assert {"Value": "us-east-1"} in regions["AttributeValues"]
+    first = pricing.get_products(ServiceCode="AmazonSageMaker", MaxResults=2)
+    second = pricing.get_products(ServiceCode="AmazonSageMaker", MaxResults=2, NextToken=first["NextToken"])
+    assert len(first["PriceList"]) == 2
+    assert first["PriceList"] != second["PriceList"]
+    with pytest.raises(ClientError, match="no endpoint in us-west-2"):
+        aws.client("pricing", region="us-west-2").describe_services()
+    with pytest.raises(pricing.exceptions.InvalidParameterException):
+        pricing.get_products(ServiceCode="AmazonNothing")
+
+
+def test_price_list_is_replaced_by_entries_that_are_put_in(aws: Aws) -> None:
+    (entry,) = products(aws, "AmazonSageMaker", usagetype="USE1-Host:ml.m5.xlarge")
+    entry["product"]["attributes"]["usagetype"] = "USE1-Host:ml.new.xlarge"
+    url = f"{aws.server.url}/_embedstack/prices"
+    assert urllib3.request("POST", url, json={"products": [entry]}).json() == {"products": 1}
+    assert products(aws, "AmazonSageMaker") == [entry]
+    assert urllib3.request("POST", url, json={"products": [{}]}).status == 400
+    assert urllib3.request("POST", url, json={"products": []}).json() == {"products": 0}
+    assert len(products(aws, "AmazonSageMaker")) > 1

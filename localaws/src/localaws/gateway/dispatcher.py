@@ -42,6 +42,7 @@ from localaws.services.iam.api import Iam
 from localaws.services.kms.api import Kms
 from localaws.services.lambda_.api import Functions
 from localaws.services.logs.api import Logs
+from localaws.services.pricing.api import PriceListApi, is_pricing
 from localaws.services.rds.api import Rds
 from localaws.services.s3.api import S3
 from localaws.services.s3.event_notifications import ObjectEvents
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from localaws.services.budgets.watch import BudgetWatch
     from localaws.services.cloudwatch.service import Monitoring
     from localaws.services.lambda_.service import FunctionHost
+    from localaws.services.pricing.price_list import PriceLists
     from localaws.services.rds.service import DatabaseHost
     from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
@@ -93,6 +95,7 @@ class ServiceParts:
         schedules: The schedules behind EventBridge Scheduler.
         meter: What runs, for the bill.
         prices: The prices of the bill.
+        price_lists: The price lists behind the Price List API.
         budgets: What budgets have spent.
         queue_class: The class of queues.
     """
@@ -107,6 +110,7 @@ class ServiceParts:
     schedules: "Schedules"
     meter: "Meter"
     prices: "UsagePrices"
+    price_lists: "PriceLists"
     budgets: "BudgetWatch"
     queue_class: "type[MessageQueue]"
 
@@ -152,12 +156,15 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             TokenResponse: Sts,
         }
         self._bedrock = BedrockRuntime(parts.meter)
+        self._pricing = PriceListApi(parts.price_lists)
         super().__init__(self._create_service)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle one request."""
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
+        if is_pricing(environ):
+            return self._pricing(environ, start_response)
         response: Iterable[bytes] = super().__call__(environ, start_response)
         return response
 

@@ -34,6 +34,7 @@ from localaws.services.cloudwatch.usage_meter import alarm_rates
 from localaws.services.iam.managed_policies import disable_managed_policies, enable_managed_policies
 from localaws.services.lambda_.function_urls import FunctionUrls
 from localaws.services.lambda_.service import FunctionHost
+from localaws.services.pricing.price_list import PriceListControl, PriceLists
 from localaws.services.rds.records import clusters
 from localaws.services.rds.service import DatabaseHost
 from localaws.services.s3vectors.service import S3Vectors
@@ -102,6 +103,7 @@ class Services:
         meter = Meter(simulated, self._state.usage, config.cost_delay)
         meter.watch(alarm_rates)
         prices = UsagePrices(config.prices_file)
+        price_lists = PriceLists(prices)
         budgets = BudgetWatch(meter, prices, self._state.budget_notifications)
         self.host = EndpointHost(config, state_dir, self._pids, recorder, simulated, meter)
         scaling = AutoScaling(self.host.scalable, monitoring, self._state.scaling)
@@ -130,6 +132,7 @@ class Services:
             partial(QuotaControl, quotas=self.host.quotas),
             partial(FunctionUrls, host=self._functions),
             QueueInspection,
+            partial(PriceListControl, lists=price_lists),
             partial(CostInspection, meter=meter, prices=prices, budgets=budgets),
             RetryDeduplicator,
             *([ConformanceCheck] if config.check_answers else []),
@@ -150,6 +153,7 @@ class Services:
             meter=meter,
             budgets=budgets,
             prices=prices,
+            price_lists=price_lists,
             queue_class=self._queue_class,
         )
         dispatcher = LocalAwsApplication(parts)

@@ -6,6 +6,8 @@ types of other Bedrock models are derived from the model id.
 """
 
 import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from localaws.metering.usage import UsageLine
 
@@ -16,6 +18,7 @@ __all__ = [
     "instance_hours",
     "lambda_compute",
     "lambda_requests",
+    "lines_of_product",
     "sagemaker_data",
     "serverless_compute",
     "serverless_concurrency",
@@ -33,13 +36,16 @@ _PREFIXES = {
     "eu-west-1": "EU", "eu-west-2": "EUW2", "eu-west-3": "EUW3", "me-south-1": "MES1", "sa-east-1": "SAE1",
     "us-east-1": "USE1", "us-east-2": "USE2", "us-west-1": "USW1", "us-west-2": "USW2",
 }  # fmt: skip
+#: Memory sizes of serverless endpoints in GB ("Memory size", SageMaker developer guide).
+_SERVERLESS_GB = range(1, 7)
 _SAGEMAKER = "Amazon SageMaker"
-_COMPONENTS = {"hosting": "Host", "async": "AsyncInf"}
+_COMPONENTS = {"hosting": "Host", "async": "AsyncInf", "transform": "Tsform"}
 _TITAN = {
     "amazon.titan-embed-text-v1": "TitanEmbeddingsG1-Text",
     "amazon.titan-embed-text-v2:0": "TitanEmbeddingV2-Text",
 }
-_MILLION = 1_000_000
+_MILLIONTH = Decimal("0.000001")
+_THOUSANDTH = Decimal("0.001")
 
 Tags = tuple[tuple[str, str], ...]
 
@@ -50,7 +56,7 @@ def instance_hours(account_id: str, region: str, kind: str, instance_type: str, 
     Args:
         account_id: The account.
         region: The region.
-        kind: ``hosting`` or ``async``.
+        kind: ``hosting``, ``async`` or ``transform``.
         instance_type: The instance type, such as ``ml.m5.xlarge``.
         tags: The endpoint's tags.
     """
@@ -60,17 +66,19 @@ def instance_hours(account_id: str, region: str, kind: str, instance_type: str, 
 
 
 def serverless_compute(account_id: str, region: str, memory_mb: int, tags: Tags) -> UsageLine:
-    """GB-seconds of a serverless endpoint's requests."""
-    usage_type = f"{_prefix(region)}-ServerlessInf:Mem-{memory_mb // 1024}GB"
+    """Seconds of a serverless endpoint's requests, which are priced by memory."""
+    memory = Decimal(memory_mb) / 1024
+    usage_type = f"{_prefix(region)}-ServerlessInf:Mem-{memory}GB"
     product = "sagemaker/serverless/compute"
-    return UsageLine(account_id, region, _SAGEMAKER, usage_type, "GB-Seconds", product, tags=tags)
+    return UsageLine(account_id, region, _SAGEMAKER, usage_type, "Second", product, memory, tags)
 
 
 def serverless_concurrency(account_id: str, region: str, memory_mb: int, tags: Tags) -> UsageLine:
-    """GB-seconds of a serverless endpoint's provisioned concurrency."""
-    usage_type = f"{_prefix(region)}-ProvisionedConcurrency:Mem-{memory_mb // 1024}GB"
+    """Seconds of a serverless endpoint's provisioned concurrency, which are priced by memory."""
+    memory = Decimal(memory_mb) / 1024
+    usage_type = f"{_prefix(region)}-ProvisionedConcurrency:Mem-{memory}GB"
     product = "sagemaker/serverless/provisioned-concurrency"
-    return UsageLine(account_id, region, _SAGEMAKER, usage_type, "GB-Seconds", product, tags=tags)
+    return UsageLine(account_id, region, _SAGEMAKER, usage_type, "Second", product, memory, tags)
 
 
 def sagemaker_data(account_id: str, region: str, direction: str, tags: Tags) -> UsageLine:
@@ -83,7 +91,7 @@ def bedrock_tokens(account_id: str, region: str, model: str, direction: str) -> 
     """Thousands of tokens (``input`` or ``output``). Calls of a foundation model have no resource with tags."""
     usage_type = f"{_prefix(region)}-{_model_name(model)}-{direction}-tokens"
     product = f"bedrock/{model}/{direction}-tokens"
-    return UsageLine(account_id, region, "Amazon Bedrock", usage_type, "1K tokens", product, 1000)
+    return UsageLine(account_id, region, "Amazon Bedrock", usage_type, "1K tokens", product, _THOUSANDTH)
 
 
 def bedrock_queries(account_id: str, region: str, model: str) -> UsageLine:
@@ -95,7 +103,7 @@ def bedrock_queries(account_id: str, region: str, model: str) -> UsageLine:
 def lambda_requests(account_id: str, region: str, tags: Tags) -> UsageLine:
     """Invocations of functions."""
     return UsageLine(
-        account_id, region, "AWS Lambda", _lambda(region, "Request"), "Requests", "lambda/requests", _MILLION, tags
+        account_id, region, "AWS Lambda", _lambda(region, "Request"), "Requests", "lambda/requests", _MILLIONTH, tags
     )
 
 
@@ -108,23 +116,23 @@ def lambda_compute(account_id: str, region: str, architecture: str, tags: Tags) 
 
 def vector_storage(account_id: str, region: str, tags: Tags) -> UsageLine:
     """GB-months of vectors, metadata and keys."""
-    return _vectors(account_id, region, "TimedStorage-ByteHrs", "GB-Mo", "storage", 1, tags)
+    return _vectors(account_id, region, "TimedStorage-ByteHrs", "GB-Mo", "storage", Decimal(1), tags)
 
 
 def vector_puts(account_id: str, region: str, tags: Tags) -> UsageLine:
     """GB of PutVectors requests."""
-    return _vectors(account_id, region, "Put-Bytes", "GB", "put", 1, tags)
+    return _vectors(account_id, region, "Put-Bytes", "GB", "put", Decimal(1), tags)
 
 
 def vector_queries(account_id: str, region: str, tags: Tags) -> UsageLine:
     """QueryVectors requests."""
-    return _vectors(account_id, region, "Request-Tier2", "Requests", "query", _MILLION, tags)
+    return _vectors(account_id, region, "Request-Tier2", "Requests", "query", _MILLIONTH, tags)
 
 
 def vector_processing(account_id: str, region: str, tier: int, tags: Tags) -> UsageLine:
     """GB that queries process: of the first 100,000 vectors of an index (tier 1), or beyond (tier 2)."""
     product = "processed-first" if tier == 1 else "processed-beyond"
-    return _vectors(account_id, region, f"Query-ProcessedBytes-Tier{tier}", "GB", product, 1024, tags)
+    return _vectors(account_id, region, f"Query-ProcessedBytes-Tier{tier}", "GB", product, Decimal(1) / 1024, tags)
 
 
 def cloudwatch_alarms(account_id: str, region: str) -> UsageLine:
@@ -133,12 +141,33 @@ def cloudwatch_alarms(account_id: str, region: str) -> UsageLine:
     return UsageLine(account_id, region, "AmazonCloudWatch", usage_type, "Alarms", "cloudwatch/alarm")
 
 
+def lines_of_product(region: str, product: str) -> list[UsageLine]:
+    """The lines that a product of the price book is billed on; empty for one that is not metered."""
+    folder, _, name = product.partition("/")
+    kind, _, rest = name.rpartition("/")
+    match folder:
+        case "sagemaker" if kind in _COMPONENTS and rest != "*":
+            return [instance_hours("", region, kind, rest, ())]
+        case "sagemaker" if kind == "serverless":
+            line = serverless_compute if rest == "compute" else serverless_concurrency
+            return [line("", region, 1024 * memory, ()) for memory in _SERVERLESS_GB]
+        case "sagemaker" if rest in ("data-in", "data-out"):
+            return [sagemaker_data("", region, rest.removeprefix("data-"), ())]
+        case "bedrock" if rest == "query":
+            return [bedrock_queries("", region, kind)]
+        case "bedrock" if rest in ("input-tokens", "output-tokens"):
+            return [bedrock_tokens("", region, kind, rest.removesuffix("-tokens"))]
+        case _:
+            line_of = _OTHERS.get(product)
+            return [line_of(region)] if line_of is not None else []
+
+
 def _vectors(
-    account_id: str, region: str, name: str, unit: str, product: str, units_per_price: int, tags: Tags
+    account_id: str, region: str, name: str, unit: str, product: str, price_units: Decimal, tags: Tags
 ) -> UsageLine:
     usage_type = f"{_prefix(region)}-Vectors-{name}"
     service = "Amazon Simple Storage Service"
-    return UsageLine(account_id, region, service, usage_type, unit, f"s3vectors/{product}", units_per_price, tags)
+    return UsageLine(account_id, region, service, usage_type, unit, f"s3vectors/{product}", price_units, tags)
 
 
 def _lambda(region: str, name: str) -> str:
@@ -153,3 +182,16 @@ def _prefix(region: str) -> str:
 
 def _model_name(model: str) -> str:
     return _TITAN.get(model) or re.sub(r"[^A-Za-z0-9]", "-", model.partition(".")[2] or model)
+
+
+_OTHERS: Mapping[str, Callable[[str], UsageLine]] = {
+    "cloudwatch/alarm": lambda region: cloudwatch_alarms("", region),
+    "lambda/compute": lambda region: lambda_compute("", region, "x86_64", ()),
+    "lambda/compute-arm64": lambda region: lambda_compute("", region, "arm64", ()),
+    "lambda/requests": lambda region: lambda_requests("", region, ()),
+    "s3vectors/processed-beyond": lambda region: vector_processing("", region, 2, ()),
+    "s3vectors/processed-first": lambda region: vector_processing("", region, 1, ()),
+    "s3vectors/put": lambda region: vector_puts("", region, ()),
+    "s3vectors/query": lambda region: vector_queries("", region, ()),
+    "s3vectors/storage": lambda region: vector_storage("", region, ()),
+}

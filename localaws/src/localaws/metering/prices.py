@@ -48,7 +48,7 @@ class UsagePrices:
             except UnknownPrice:
                 self._amounts[key] = None
         amount = self._amounts[key]
-        return None if amount is None else quantity * amount / line.units_per_price
+        return None if amount is None else quantity * amount * line.price_units
 
     def total(self, usage: "Iterable[Usage]") -> Decimal:
         """The cost of usage that has a price."""

@@ -22,7 +22,7 @@ class UsageLine:
         usage_type: AWS's usage type, such as ``USE1-Host:ml.m5.xlarge``.
         unit: The unit of quantities, such as ``Hrs``.
         product: The product's key in the price book.
-        units_per_price: How many units the price is for: a million for requests that are priced by the million.
+        price_units: Units of the price in a unit of the usage: 0.000001 for requests that are priced by the million.
         tags: The resource's tags.
     """
 
@@ -32,7 +32,7 @@ class UsageLine:
     usage_type: str
     unit: str
     product: str
-    units_per_price: int = 1
+    price_units: Decimal = Decimal(1)
     tags: tuple[tuple[str, str], ...] = ()
 
 

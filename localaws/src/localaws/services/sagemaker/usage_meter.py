@@ -38,7 +38,7 @@ def endpoint_rates(endpoints: "Iterable[Endpoint]") -> Iterator[Rate]:
             yield Rate(line, Decimal(count))
         for memory_mb, concurrency in _provisioned(endpoint):
             line = serverless_concurrency(identity.account_id, identity.region, memory_mb, tags)
-            yield Rate(line, Decimal(memory_mb * concurrency * _SECONDS_OF_HOUR) / 1024)
+            yield Rate(line, Decimal(concurrency * _SECONDS_OF_HOUR))
 
 
 def meter_request(
@@ -59,8 +59,8 @@ def meter_request(
     meter.add(sagemaker_data(account_id, region, "in", tags), Decimal(sent) / _GB)
     meter.add(sagemaker_data(account_id, region, "out", tags), Decimal(received) / _GB)
     if memory_mb is not None:
-        gb_seconds = Decimal(math.ceil(seconds * 1000) * memory_mb) / (1000 * 1024)
-        meter.add(serverless_compute(account_id, region, memory_mb, tags), gb_seconds)
+        billed = Decimal(math.ceil(seconds * 1000)) / 1000
+        meter.add(serverless_compute(account_id, region, memory_mb, tags), billed)
 
 
 def _instances(endpoint: "Endpoint") -> Iterator[tuple[str, int]]:
