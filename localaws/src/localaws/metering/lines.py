@@ -7,8 +7,10 @@ types of other Bedrock models are derived from the model id.
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
+from embedstack.costs.products import COMPONENTS
 from localaws.metering.usage import UsageLine
 
 __all__ = [
@@ -39,7 +41,6 @@ _PREFIXES = {
 #: Memory sizes of serverless endpoints in GB ("Memory size", SageMaker developer guide).
 _SERVERLESS_GB = range(1, 7)
 _SAGEMAKER = "Amazon SageMaker"
-_COMPONENTS = {"hosting": "Host", "async": "AsyncInf", "transform": "Tsform"}
 _TITAN = {
     "amazon.titan-embed-text-v1": "TitanEmbeddingsG1-Text",
     "amazon.titan-embed-text-v2:0": "TitanEmbeddingV2-Text",
@@ -51,16 +52,16 @@ Tags = tuple[tuple[str, str], ...]
 
 
 def instance_hours(account_id: str, region: str, kind: str, instance_type: str, tags: Tags) -> UsageLine:
-    """Hours of an endpoint's instances.
+    """Hours of instances, such as an endpoint's.
 
     Args:
         account_id: The account.
         region: The region.
-        kind: ``hosting``, ``async`` or ``transform``.
+        kind: The component, such as ``hosting`` or ``async``.
         instance_type: The instance type, such as ``ml.m5.xlarge``.
         tags: The endpoint's tags.
     """
-    usage_type = f"{_prefix(region)}-{_COMPONENTS[kind]}:{instance_type}"
+    usage_type = f"{_prefix(region)}-{COMPONENTS[kind]}:{instance_type}"
     product = f"sagemaker/{kind}/{instance_type}"
     return UsageLine(account_id, region, _SAGEMAKER, usage_type, "Hrs", product, tags=tags)
 
@@ -146,17 +147,20 @@ def lines_of_product(region: str, product: str) -> list[UsageLine]:
     folder, _, name = product.partition("/")
     kind, _, rest = name.rpartition("/")
     match folder:
-        case "sagemaker" if kind in _COMPONENTS and rest != "*":
+        case "sagemaker" if kind in COMPONENTS and rest != "*":
             return [instance_hours("", region, kind, rest, ())]
         case "sagemaker" if kind == "serverless":
-            line = serverless_compute if rest == "compute" else serverless_concurrency
-            return [line("", region, 1024 * memory, ()) for memory in _SERVERLESS_GB]
+            memory_line = serverless_compute if rest == "compute" else serverless_concurrency
+            return [memory_line("", region, 1024 * memory, ()) for memory in _SERVERLESS_GB]
         case "sagemaker" if rest in ("data-in", "data-out"):
             return [sagemaker_data("", region, rest.removeprefix("data-"), ())]
         case "bedrock" if rest == "query":
             return [bedrock_queries("", region, kind)]
         case "bedrock" if rest in ("input-tokens", "output-tokens"):
             return [bedrock_tokens("", region, kind, rest.removesuffix("-tokens"))]
+        case "bedrock" if rest in ("batch-input-tokens", "batch-output-tokens"):
+            line = bedrock_tokens("", region, kind, rest.removeprefix("batch-").removesuffix("-tokens"))
+            return [replace(line, usage_type=f"{line.usage_type}-batch", product=product)]
         case _:
             line_of = _OTHERS.get(product)
             return [line_of(region)] if line_of is not None else []
