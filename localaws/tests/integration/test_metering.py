@@ -259,6 +259,7 @@ def test_budget_notifies_once_a_month_when_a_threshold_is_passed(functions: Lamb
     assert notification["Subject"] == "AWS Budgets: alex has exceeded your alert threshold"
     assert "Budget Name: alex" in notification["Message"]
     assert "Alert Threshold: > $16.00" in notification["Message"]
+    assert "Alert Type: Actual" in notification["Message"]
     (described,) = budgets.describe_notifications_for_budget(**name)["Notifications"]
     assert described["NotificationState"] == "ALARM"
     emails = [each for each in inspect(aws)["notifications"] if each["type"] == "EMAIL"]
@@ -289,6 +290,11 @@ def test_budget_does_not_notify_a_topic_that_does_not_allow_it(aws: Aws) -> None
         Budget=budget,
         NotificationsWithSubscribers=[{"Notification": forecast, "Subscribers": subscribers}],
     )
+
+    with pytest.raises(ClientError, match="does not implement budgets: budgets with the filter Operation"):
+        aws.client("budgets").create_budget(
+            AccountId=ACCOUNT, Budget=budget | {"BudgetName": "other", "CostFilters": {"Operation": ["Invoke"]}}
+        )
 
     def errors() -> list[str]:
         return [each["error"] for each in inspect(aws)["notifications"] if each["budget"] == "closed"]

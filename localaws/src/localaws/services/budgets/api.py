@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from moto.budgets.exceptions import DuplicateRecordException, NotFoundException
 from moto.budgets.models import Budget, Notification
@@ -13,8 +13,7 @@ from moto.budgets.responses import BudgetsResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import unix_time
 
-if TYPE_CHECKING:
-    from localaws.services.budgets.watch import BudgetWatch
+from localaws.services.budgets.watch import BudgetWatch, budget_filter
 
 __all__ = ["SIMPLIFICATIONS", "Budgets"]
 
@@ -37,7 +36,7 @@ _KEY = ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
 class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
     """The Budgets API."""
 
-    watch: ClassVar["BudgetWatch"]
+    watch: ClassVar[BudgetWatch]
 
     def describe_budget(self) -> str:
         """DescribeBudget, with the spending so far."""
@@ -55,6 +54,7 @@ class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
         for notification in notifications:
             _check_subscribers(notification["Subscribers"])
         _check_count(notifications)
+        budget_filter(self.current_account, self._get_param("Budget"))
         # What was spent in skipped months does not concern the new budget.
         self.watch.evaluate()
         response: str = super().create_budget()
@@ -65,6 +65,7 @@ class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
     def update_budget(self) -> str:
         """UpdateBudget, except its notifications."""
         new = self._get_param("NewBudget")
+        budget_filter(self.current_account, new)
         budget = self._find(new["BudgetName"], "update budget")
         unchanged = {name: budget.budget[name] for name in ("TimePeriod", "CalculatedSpend") if name in budget.budget}
         budget.budget = {**unchanged, **new, "LastUpdatedTime": unix_time()}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from localaws.metering.meter import Meter
     from localaws.metering.prices import UsagePrices
 
-__all__ = ["BudgetWatch", "SentNotification"]
+__all__ = ["BudgetWatch", "SentNotification", "budget_filter"]
 
 _logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class BudgetWatch:
 
     def _spend(self, account_id: str, details: Mapping[str, Any], moment: datetime) -> _Spend:
         start, end = _period(details["TimeUnit"], moment)
-        is_included = _filter(account_id, details)
+        is_included = budget_filter(account_id, details)
         usage = [
             each
             for each in self._meter.usage(account_id, min(start, moment - HISTORY), moment)
@@ -206,8 +206,13 @@ def _period(unit: str, moment: datetime) -> tuple[datetime, datetime]:
             return start, start.replace(year=start.year + 1)
 
 
-def _filter(account_id: str, details: Mapping[str, Any]) -> "LineFilter":
-    """The filter of a budget: its FilterExpression, or its CostFilters, all of which apply."""
+def budget_filter(account_id: str, details: Mapping[str, Any]) -> "LineFilter":
+    """The filter of a budget: its FilterExpression, or its CostFilters, all of which apply.
+
+    Raises:
+        InvalidQuery: The expression is invalid.
+        NotImplementedError: The budget has a filter that is not implemented.
+    """
     active = active_tags(account_id)
     if details.get("FilterExpression"):
         return expression_filter(details["FilterExpression"], active)
@@ -236,7 +241,11 @@ def _message(
     moment: datetime,
 ) -> str:
     """The text of a notification, as AWS sends it."""
-    kind, name, operator = settings["NotificationType"], details["BudgetName"], settings["ComparisonOperator"]
+    kind, name, operator = (
+        settings["NotificationType"].capitalize(),
+        details["BudgetName"],
+        settings["ComparisonOperator"],
+    )
     period = _PERIODS[details["TimeUnit"]]
     budgeted = Decimal(details["BudgetLimit"]["Amount"])
     return f"""AWS Budget Notification {moment.astimezone(UTC):%B %d, %Y}
