@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.session import Session
@@ -47,13 +48,15 @@ class PriceLists:
         self._prices = prices
         self._lock = threading.Lock()
         self._entries: list[dict[str, Any]] = []
+        self._of_book: list[dict[str, Any]] = []
 
     @property
     def entries(self) -> list[dict[str, Any]]:
         """The entries that were put in; without any, those of the price book."""
         with self._lock:
-            entries = self._entries
-        return entries or list(self._of_price_book())
+            if not self._entries and not self._of_book:
+                self._of_book = list(self._of_price_book())
+            return self._entries or self._of_book
 
     @property
     def count(self) -> int:
@@ -154,6 +157,7 @@ def _sku(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08X}{zlib.adler32(text.encode()):08X}"
 
 
+@cache
 def _location(region: str) -> str:
     partitions = Session().get_data("endpoints")["partitions"]
     names = {name: data["description"] for partition in partitions for name, data in partition["regions"].items()}
