@@ -21,6 +21,7 @@ _COMMANDS = {
     "database": _Command("database", "ops,postgres", "Migrate the Postgres store, or let a role read it."),
     "deploy": _Command("deploy", "ops", "Plan, apply, verify, import and destroy the Terraform root."),
     "golden": _Command("golden", "ops,server", "Compute the vectors that validate compares an endpoint with."),
+    "health": _Command("health", "ops", "Check endpoints and Bedrock models, and tell of outages and recoveries."),
     "ingest": _Command("ingest", "ops,documents,postgres", "Store documents from files, folders or S3 as vectors."),
     "invoke": _Command("invoke", "ops", "Embed a text with the deployed endpoint."),
     "local": _Command("local", "ops", "Start, stop and inspect the local AWS."),
