@@ -3,6 +3,7 @@
 EventBridge Scheduler invokes it. The settings HEALTH_… name the targets, the bucket of the state and the topic.
 """
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from embedstack.errors import EmbedStackError
@@ -21,6 +22,8 @@ class CheckFailed(Exception):
 
 
 logger, _, traced = create_telemetry("embedstack-health")
+#: Keeps clients and connections between invocations; the state is read again by each check.
+_monitor = cache(load_monitor)
 
 
 @logger.inject_lambda_context(log_event=False)
@@ -36,7 +39,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]: 
             Lambda invokes the function again, and the failure counts for the alarm on failed runs.
     """
     try:
-        status: dict[str, Any] = load_monitor().run()
+        status: dict[str, Any] = _monitor().run()
     except EmbedStackError as error:
         log_failure(logger, "the health check failed", error)
         raise CheckFailed(str(redacted(error))) from None

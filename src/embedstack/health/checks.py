@@ -88,6 +88,8 @@ class Checker:
         self._clock = clock or SystemClock()
         self._open_prober = open_prober
         self.reader = EndpointReader(settings)
+        # A prober costs clients and connections, and is kept while it fits the endpoint's description.
+        self._probers: dict[str, tuple[EndpointFacts | None, Prober]] = {}
 
     def check(self, target: Target, record: "Record", now: float) -> Observation:
         """Check a target.
@@ -114,11 +116,7 @@ class Checker:
         Raises:
             EmbedStackError: The request failed in another way than by the missing capacity.
         """
-        prober = self._open_prober(target, None, self._settings, self._references, self._policy.timeout)
-        try:
-            result = prober.probe()
-        finally:
-            prober.close()
+        result = self._prober(target, None).probe()
         record.waking_since = now
         if result.verdict not in ("asleep", "good"):
             raise EndpointUnavailable(result.reason)
@@ -209,18 +207,25 @@ class Checker:
         self, target: Target, facts: EndpointFacts | None, record: "Record", now: float, notes: tuple[str, ...]
     ) -> Observation:
         try:
-            prober = self._open_prober(target, facts, self._settings, self._references, self._policy.timeout)
+            prober = self._prober(target, facts)
         except EmbedStackError as error:
-            reason = f"not checked: {describe_error(error)}"
-            return Observation(State.NOT_CHECKED, reason, notes=(*notes, reason))
-        try:
+            probes: tuple[ProbeResult, ...] = (ProbeResult(verdict_of(error), describe_error(error)),)
+        else:
             probes = self._send(prober, is_throttled=record.state == State.THROTTLED)
             if probes[-1].verdict == "good" and now - record.limit_checked >= _LIMIT_SECONDS:
                 record.limit_checked = now
                 notes = (*notes, *filter(None, [prober.probe_limit()]))
-        finally:
-            prober.close()
         return self._conclude(target, facts, record, probes, notes, now)
+
+    def _prober(self, target: Target, facts: EndpointFacts | None) -> Prober:
+        described, prober = self._probers.get(target.name, (None, None))
+        if prober is not None and (facts is None or _served(facts) == _served(described)):
+            return prober
+        if prober is not None:
+            prober.close()
+        prober = self._open_prober(target, facts, self._settings, self._references, self._policy.timeout)
+        self._probers[target.name] = facts, prober
+        return prober
 
     def _send(self, prober: Prober, *, is_throttled: bool) -> tuple[ProbeResult, ...]:
         """Three probes; up to ten while all of them fail. One while the target throttles, so that probes back off."""
@@ -291,6 +296,11 @@ class Checker:
         when = f"at {text}" if text else "at an unknown time"
         remedy = describe_error(error) if error is not None else "Renew them."
         return f"the AWS credentials expired {when}. {remedy}"
+
+
+def _served(facts: EndpointFacts | None) -> tuple[object, ...]:
+    """What a prober depends on."""
+    return () if facts is None else (facts.config, facts.component, facts.identity)
 
 
 def _with_facts(observation: Observation, facts: EndpointFacts) -> Observation:

@@ -46,7 +46,7 @@ class HealthMonitor:
         now: Callable[[], float] = time.time,
         lost_records: Callable[[], int] | None = None,
     ) -> None:
-        """Read the state of earlier checks.
+        """Prepare; the state of earlier checks is read by each check.
 
         Args:
             targets: What is checked.
@@ -57,9 +57,6 @@ class HealthMonitor:
             references: Saved after each check.
             now: Seconds since the epoch.
             lost_records: Number of records that the ledger of costs lost; None without a ledger.
-
-        Raises:
-            ConfigurationError: The state in the storage is damaged.
         """
         self._targets = {target.name: target for target in targets}
         self._checker = checker
@@ -69,7 +66,8 @@ class HealthMonitor:
         self._references = references
         self._now = now
         self._lost_records = lost_records
-        self._records, self._events = _read_state(storage)
+        self._records: dict[str, Record] = {}
+        self._events: list[Event] = []
 
     def run(self) -> dict[str, Any]:
         """Check every target once, and send what is due.
@@ -78,8 +76,10 @@ class HealthMonitor:
             The status; see :mod:`embedstack.health.status`.
 
         Raises:
-            EmbedStackError: The state cannot be written. Events were sent nevertheless.
+            ConfigurationError: The stored state is damaged.
+            EmbedStackError: The state cannot be read, or not written; then events were sent nevertheless.
         """
+        self._records, self._events = _read_state(self._storage)
         at = self._now()
         records = {name: self._record(target) for name, target in self._targets.items()}
         with ThreadPoolExecutor(min(_CONCURRENCY, max(1, len(records)))) as executor:
@@ -110,12 +110,13 @@ class HealthMonitor:
         return self.status(undelivered)
 
     def status(self, undelivered: int | None = None) -> dict[str, Any]:
-        """The status of the last check.
+        """The status of the last check, also of another monitor with the same storage.
 
         Args:
-            undelivered: Events that a receiver did not get; None counts those that are due.
+            undelivered: Events that a receiver did not get; None reads the state and counts those that are due.
         """
         if undelivered is None:
+            self._records, self._events = _read_state(self._storage)
             undelivered = sum(bool(event.pending) for event in self._events)
         records = {name: record for name, record in self._records.items() if name in self._targets}
         return status_document(
@@ -132,6 +133,7 @@ class HealthMonitor:
         Raises:
             ConfigurationError: The target is unknown, or not gone.
         """
+        self._records, self._events = _read_state(self._storage)
         record = self._records.get(name)
         if record is None or record.state != "gone":
             state = "unknown to this monitor" if record is None else record.state
@@ -221,7 +223,7 @@ def load_monitor(
         now: Seconds since the epoch.
 
     Raises:
-        ConfigurationError: A setting is missing or invalid, or the stored state is damaged.
+        ConfigurationError: A setting is missing or invalid.
     """
     settings = settings or load_settings()
     targets = configured_targets(settings, endpoints)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from botocore.exceptions import BotoCoreError, ClientError
 
-from embedstack.aws.errors import is_expired_credentials
+from embedstack.aws.clients import aws_response_errors, create_client
+from embedstack.aws.errors import is_expired_credentials, translate_error
 from embedstack.embedders.batching import Limits
 from embedstack.errors import (
     ConfigurationError,
@@ -23,7 +25,7 @@ from embedstack.errors import (
 )
 from embedstack.health.states import ProbeResult, Target, Verdict
 from embedstack.models.golden import Golden, golden_texts
-from embedstack.models.model_info import ModelInfo
+from embedstack.models.model_info import ModelIdentity, ModelInfo
 from embedstack.models.resolution import resolve_model
 from embedstack.settings.settings import change_settings
 
@@ -176,7 +178,7 @@ def _endpoint_prober(
 ) -> Prober:
     from embedstack.embedders.sagemaker.embedder import SageMakerEmbedder
 
-    info = _model(name, facts, settings)
+    info = _model(name, facts, component, settings)
     embedder = SageMakerEmbedder(
         info,
         endpoint=name,
@@ -186,9 +188,8 @@ def _endpoint_prober(
         truncate=True,
     )
     embedder.disable_retries()
-    # A model that the description does not name is known by its configuration only.
-    is_named = facts is not None and facts.identity is not None
-    key = f"{info.model_id}@{info.revision}" if is_named else f"{name}@{facts.config if facts else ''}"
+    # A model that nothing names is known by its configuration only.
+    key = f"{name}@{facts.config if facts else ''}" if info.model_id == name else f"{info.model_id}@{info.revision}"
     return _embedder_prober(embedder, key, settings, references, limit_probe=False)
 
 
@@ -243,12 +244,28 @@ def _reranker_prober(
     )
 
 
-def _model(name: str, facts: "EndpointFacts | None", settings: "Settings") -> ModelInfo:
+def _model(name: str, facts: "EndpointFacts | None", component: str | None, settings: "Settings") -> ModelInfo:
+    """The model that an endpoint serves: by its description, the settings, or its responses."""
     if facts is not None and facts.identity is not None:
         return resolve_model(settings.with_model(facts.identity.model_id))
-    if name == settings.sagemaker_endpoint:
+    if name == settings.sagemaker_endpoint and "embedding_model" in settings.model_fields_set:
         return resolve_model(settings)
-    return ModelInfo(name, normalized=None)
+    identity = _named_in_response(name, component, settings)
+    return resolve_model(settings.with_model(identity.model_id)) if identity else ModelInfo(name, normalized=None)
+
+
+def _named_in_response(name: str, component: str | None, settings: "Settings") -> ModelIdentity | None:
+    client = create_client("sagemaker-runtime", settings)
+    routing = {} if component is None else {"InferenceComponentName": component}
+    try:
+        with aws_response_errors():
+            response = client.invoke_endpoint(
+                EndpointName=name, ContentType="application/json", Body=b'{"inputs": "length"}', **routing
+            )
+            response["Body"].read()
+    except (BotoCoreError, ClientError) as error:
+        raise translate_error(error, "sagemaker-runtime", resource=name) from error
+    return ModelIdentity.from_attributes(response.get("CustomAttributes"))
 
 
 def _probe_texts() -> list[str]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ class Monitored:
     def storage(self) -> Storage:
         return open_storage(self.settings)
 
+    @cached_property
     def monitor(self) -> HealthMonitor:
-        """A monitor that knows only what is stored, like the next invocation of the function."""
+        """A monitor that knows only what is stored."""
         references = StoredReferences(self.storage)
         checker = Checker(self.settings, references, self.policy)
         recovery = Recovery(
@@ -60,7 +62,7 @@ class Monitored:
         """The status after some checks."""
         for _ in range(checks):
             self.at += INTERVAL
-            status = self.monitor().run()
+            status = self.monitor.run()
         return status
 
     def target(self, status: dict[str, Any], name: str = ENDPOINT) -> dict[str, Any]:
