@@ -94,7 +94,7 @@ variable "log_retention_days" {
 }
 
 variable "name" {
-  description = "Name of the function, its role, its schedule, its queue and first part of its bucket's."
+  description = "Name of function, role, schedule and queue, and first part of the bucket's name."
   type        = string
   nullable    = false
 
