@@ -41,6 +41,7 @@ _MODULES = {
     "endpoints.scale_to_zero": ("scale-to-zero-endpoint", "scale_to_zero"),
     "endpoints.serverless": ("serverless-endpoint", "serverless"),
     "endpoints.vpc": ("huggingface-model", "vpc"),
+    "health_check": ("health-check", ""),
     "pipeline": ("document-pipeline", ""),
     "vector_store": ("vector-store", ""),
 }
@@ -55,6 +56,7 @@ SUBJECTS = {
     "Autoscaling": ("endpoints.autoscaling",),
     "Networks": ("endpoints.vpc",),
     "Alarms, costs and dashboard": ("alarms", "budget", "dashboard", "notifications", "notifications_key_arn"),
+    "Health check": ("health_check",),
     "Vector store": ("vector_store",),
     "Document pipeline": ("pipeline",),
 }
