@@ -43,6 +43,7 @@ _ASKED = {
         "module.security_group.data.aws_subnet.first": 'vpc_id = "vpc-0123456789abcdef0"',
     },
     "observability": {"data.aws_caller_identity.current": _ACCOUNT},
+    "scheduled-function": {"data.aws_caller_identity.current": _ACCOUNT},
     "vector-store": {
         "data.aws_caller_identity.current": _ACCOUNT,
         "data.aws_subnet.first": 'vpc_id = "vpc-0123456789abcdef0"',

@@ -63,7 +63,7 @@ def add_packages(folder: Path) -> None:
     for target in ("arm64-3.13", "x86_64-3.11"):
         packages = folder / ".local" / "lambda" / target
         packages.mkdir(parents=True)
-        for name in ("ingest", "search"):
+        for name in ("cost_report", "health_check", "ingest", "search"):
             shutil.copy(SOURCE / "tests" / "fixtures" / "function.zip", packages / f"{name}.zip")
 
 
