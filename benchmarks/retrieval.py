@@ -159,23 +159,26 @@ def compare_latency(store: PgVectorStore, rows: int) -> None:
     loaded = time.perf_counter() - started
     opened.optimize(live=False)
     print(f"{rows} rows: stored in {loaded:.0f} s ({rows / loaded:,.0f} rows/s)")
-    queries = [(vector, " ".join(random.choice(words, 6, p=weights))) for vector in _unit_vectors(random, 100)]
+    queries = [(vector, " ".join(random.choice(words, 6, p=weights))) for vector in _unit_vectors(random, 300)]
     searches: dict[str, Callable[[NDArray[np.float32], str], object]] = {
         "dense": lambda vector, _: opened.search(vector, K),
         "keyword": lambda _, text: opened.search(None, K, mode="keyword", text=text),
         "hybrid": lambda vector, text: opened.search(vector, K, mode="hybrid", text=text),
     }
-    medians = {}
-    for mode, search in searches.items():
-        for vector, text in queries[:20]:
-            search(vector, text)
-        seconds = []
-        for vector, text in queries:
+    seconds: dict[str, list[float]] = {mode: [] for mode in searches}
+    for turn in range(-20, len(queries)):  # the first ones warm up
+        for place, (mode, search) in enumerate(searches.items()):
+            # Modes take turns, so that other load affects all of them, with different queries, so that none is prepared
+            # by another one.
+            vector, text = queries[(turn + place * len(queries) // len(searches)) % len(queries)]
             begun = time.perf_counter()
             search(vector, text)
-            seconds.append(time.perf_counter() - begun)
-        medians[mode] = 1000 * statistics.median(seconds)
-        print(f"  {mode:8} {medians[mode]:.2f} ms, {medians[mode] / medians['dense']:.1f} times dense")
+            if turn >= 0:
+                seconds[mode].append(time.perf_counter() - begun)
+    dense = statistics.median(seconds["dense"])
+    for mode, times in seconds.items():
+        median = statistics.median(times)
+        print(f"  {mode:8} {1000 * median:.2f} ms, {median / dense:.1f} times dense")
 
 
 def _unit_vectors(random: np.random.Generator, count: int) -> "NDArray[np.float32]":

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Install the programs that tests need: Chromium, and Tesseract for OCR. Without Chromium tests fail; those of OCR are skipped.
+# Install the programs that tests need: Chromium, PgBouncer, and Tesseract for OCR. Only the tests of OCR are skipped without
+# their program.
 set -euo pipefail
 
 # install PACKAGE NAME...: install a package unless there is a program of one of these names
@@ -19,4 +20,5 @@ install() {
 }
 
 install chromium chromium chromium-browser google-chrome google-chrome-stable chrome
+install pgbouncer pgbouncer
 install tesseract-ocr tesseract

@@ -201,12 +201,6 @@ def test_invoke_types_and_limits(functions: Lambda, echo: str) -> None:
         functions.invoke("nobody", {})
     with pytest.raises(functions.client.exceptions.RequestTooLargeException):
         functions.invoke(echo, "x" * 6_291_456)
-    with pytest.raises(ClientError, match="does not implement lambda: Invoke with InvocationType Event"):
-        functions.invoke(echo, {}, InvocationType="Event")
-    with pytest.raises(ClientError, match="does not implement lambda: PutFunctionEventInvokeConfig"):
-        functions.client.put_function_event_invoke_config(FunctionName=echo, MaximumRetryAttempts=0)
-    with pytest.raises(ClientError, match="does not implement lambda: functions with DeadLetterConfig"):
-        functions.create("with-dlq", ECHO, DeadLetterConfig={"TargetArn": "arn:aws:sqs:us-east-1:123456789012:dlq"})
     with pytest.raises(functions.client.exceptions.InvalidRequestContentException):
         functions.client.invoke(FunctionName=echo, Payload=b"{no json")
     functions.create("large", "def handler(event, context): return 'x' * event")

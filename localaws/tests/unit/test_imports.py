@@ -23,9 +23,10 @@ SERVICES = {
     "application_autoscaling": {"cloudwatch", "sagemaker"},
     "cloudformation": {"s3vectors", "sagemaker"},
     "cloudwatch": {"sns"},
-    "lambda_": {"cloudwatch", "logs", "sqs"},
+    "lambda_": {"cloudwatch", "iam", "logs", "sns", "sqs"},
     "sagemaker": {"cloudwatch", "logs", "sns"},
     "sagemaker_runtime": {"sagemaker"},
+    "scheduler": {"iam"},
     "sqs": {"cloudwatch"},
 }
 #: SageMaker's packages from the lowest layer up; "" are the modules at its top.

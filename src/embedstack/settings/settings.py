@@ -30,7 +30,7 @@ _ENV_FILE = Path(".env")
 _REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
 #: Names of SageMaker's quotas that the local AWS checks.
 _QUOTA_NAME = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+ for endpoint usage|Memory size in MB per serverless endpoint")
-_SECRETS = ("database_url", "embedstack_cache_key")
+_SECRETS = ("costs_ledger", "database_url", "embedstack_cache_key")
 #: Texts that are put before others.
 _PREFIXES = ("embedding_document_prompt", "embedding_query_prompt", "embedstack_document_context")
 #: What the settings say of EMBEDDING_MODEL.
@@ -138,6 +138,8 @@ class Settings(_BaseSettings):
         ollama_host: Address of Ollama.
         ollama_model: Ollama's name of the model.
         vector_store: ``postgres`` or ``s3vectors``.
+        costs_ledger: SQLite file or ``postgresql://…`` in which calls and their costs are added up; None for no ledger.
+        cloudwatch_metrics_enabled: Publish metrics of the calls in CloudWatch, once a minute.
         database_url: Address of a Postgres server; None starts one on this machine.
         embedstack_postgres_dir: Folder of that server.
         database_secret_arn: Secret in Secrets Manager that describes a Postgres server, instead of its address.
@@ -212,6 +214,8 @@ class Settings(_BaseSettings):
     ollama_model: str = "all-minilm"
     vector_store: Literal["postgres", "s3vectors"] = "postgres"
     # A secret, since it may contain a password.
+    costs_ledger: SecretStr | None = None
+    cloudwatch_metrics_enabled: bool = False
     database_url: SecretStr | None = None
     embedstack_postgres_dir: Path = Path(".local/postgres")
     database_secret_arn: str | None = None

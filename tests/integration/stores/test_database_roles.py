@@ -1,6 +1,7 @@
-"""Reader roles and rejected connections of Postgres."""
+"""Reader roles, rejected connections and poolers of Postgres."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -10,6 +11,7 @@ from embedstack.errors import CollectionNotFound, ConfigurationError
 from embedstack.stores.pgvector import PgVectorStore
 from embedstack_ops.cli.main import main
 from tests.integration.stores.samples import collection, records, unit_vectors
+from tests.support.pgbouncer import pgbouncer
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +96,31 @@ def test_role_that_is_lost_later_ends_the_retries(pgvector, database_url, reader
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'temporary'")
             with pytest.raises(ConfigurationError, match="not permitted to log in"):
                 store.collections()
+
+
+@pytest.fixture
+def pooled_url(database_url, tmp_path):
+    with pgbouncer(database_url, tmp_path) as url:
+        yield url
+
+
+def test_store_works_through_a_transaction_pooler(pooled_url, pgvector):
+    pgvector.drop("pooled")
+    with PgVectorStore(pooled_url) as store:
+        info = store.open(collection("pooled")).info
+
+        def work(client):
+            with PgVectorStore(pooled_url, max_connections=2) as own:
+                opened = own.open(info)
+                for turn in range(8):
+                    opened.upsert(records(10, prefix=f"{client}-{turn}-"))
+                    assert len(opened.search(unit_vectors(1)[0], 5, mode="hybrid", text=f"text {turn}")) == 5
+                    assert len(opened.search(unit_vectors(1)[0], 5, mode="exact")) == 5
+                    assert opened.delete([f"{client}-{turn}-00000"]) == 1
+                opened.optimize()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(work, range(4)))
+        assert store.open(info).count() == 4 * 8 * 9
+    with psycopg.connect(pooled_url) as connection:
+        assert connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() == (0,)

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -22,6 +23,7 @@ from moto.s3.responses import S3Response
 from moto.s3vectors.responses import S3VectorsResponse
 from moto.sagemaker.responses import SageMakerResponse
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+from moto.scheduler.responses import EventBridgeSchedulerResponse
 from moto.secretsmanager.responses import SecretsManagerResponse
 from moto.sns.responses import SNSResponse
 from moto.sqs.responses import SQSResponse
@@ -46,6 +48,7 @@ from localaws.services.s3.event_notifications import ObjectEvents
 from localaws.services.s3vectors.api import S3VectorsApi
 from localaws.services.sagemaker.api import SageMaker
 from localaws.services.sagemaker_runtime.api import STREAM_PATH, SageMakerRuntime
+from localaws.services.scheduler.api import Scheduler
 from localaws.services.secretsmanager.api import SecretsManager
 from localaws.services.sns.api import Sns
 from localaws.services.sqs.api import Sqs
@@ -61,9 +64,10 @@ if TYPE_CHECKING:
     from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
     from localaws.services.sagemaker.host import EndpointHost
+    from localaws.services.scheduler.service import Schedules
     from localaws.services.sqs.message_queue import MessageQueue
 
-__all__ = ["LocalAwsApplication"]
+__all__ = ["LocalAwsApplication", "ServiceParts"]
 
 # Each bucket has its own host name.
 _REMEMBERED_HOSTS = 1024
@@ -71,64 +75,71 @@ _REMEMBERED_HOSTS = 1024
 _ROUTED_BY_PATH = frozenset({"s3vectors", "sagemakerruntime"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceParts:
+    """What the services of one local AWS have besides moto's backends.
+
+    Attributes:
+        host: The endpoints behind SageMaker.
+        monitoring: The metrics and alarms behind CloudWatch.
+        auto_scaling: The targets behind Application Auto Scaling.
+        async_inference: The queues behind InvokeEndpointAsync.
+        functions: The functions behind Lambda.
+        vectors: S3 Vectors.
+        databases: The servers behind RDS.
+        schedules: The schedules behind EventBridge Scheduler.
+        queue_class: The class of queues.
+    """
+
+    host: "EndpointHost"
+    monitoring: "Monitoring"
+    auto_scaling: "AutoScaling"
+    async_inference: "AsyncInference"
+    functions: "FunctionHost"
+    vectors: "S3Vectors"
+    databases: "DatabaseHost"
+    schedules: "Schedules"
+    queue_class: "type[MessageQueue]"
+
+
 class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  # moto is untyped
     """All services, by the name that a request was signed for."""
 
-    def __init__(
-        self,
-        host: "EndpointHost",
-        monitoring: "Monitoring",
-        auto_scaling: "AutoScaling",
-        async_inference: "AsyncInference",
-        functions: "FunctionHost",
-        vectors: "S3Vectors",
-        databases: "DatabaseHost",
-        queue_class: "type[MessageQueue]",
-    ) -> None:
-        """Build the application.
-
-        Args:
-            host: The endpoints behind SageMaker.
-            monitoring: The metrics and alarms behind CloudWatch.
-            auto_scaling: The targets behind Application Auto Scaling.
-            async_inference: The queues behind InvokeEndpointAsync.
-            functions: The functions behind Lambda.
-            vectors: S3 Vectors.
-            databases: The servers behind RDS.
-            queue_class: The class of queues.
-        """
+    def __init__(self, parts: ServiceParts) -> None:
+        """Build the application from what the services have besides moto's backends."""
         # moto lists its own folder each time, which takes a third or more of a request's time.
         self._backend_of = functools.lru_cache(_REMEMBERED_HOSTS)(super().get_backend_for_host)
         # moto routes to classes. A subclass per application carries its host without a global variable.
-        control_plane = type("SageMaker", (SageMaker,), {"host": host})
-        vectors_api = type("S3VectorsApi", (S3VectorsApi,), {"service": vectors})
+        control_plane = type("SageMaker", (SageMaker,), {"host": parts.host})
+        vectors_api = type("S3VectorsApi", (S3VectorsApi,), {"service": parts.vectors})
         self._replacements: dict[Any, Any] = {
             ApplicationAutoScalingResponse: type(
-                "ApplicationAutoScaling", (ApplicationAutoScaling,), {"auto_scaling": auto_scaling}
+                "ApplicationAutoScaling", (ApplicationAutoScaling,), {"auto_scaling": parts.auto_scaling}
             ),
             CloudFormationResponse: type(
                 "CloudFormation",
                 (CloudFormation,),
-                {"host": host, "control_plane": control_plane, "vectors": vectors_api},
+                {"host": parts.host, "control_plane": control_plane, "vectors": vectors_api},
             ),
             BudgetsResponse: Budgets,
-            CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": monitoring}),
+            CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": parts.monitoring}),
             CostExplorerResponse: CostExplorer,
             EC2Response: Ec2,
             IamResponse: Iam,
             KmsResponse: Kms,
-            LambdaResponse: type("Functions", (Functions,), {"host": functions}),
+            LambdaResponse: type("Functions", (Functions,), {"host": parts.functions}),
             LogsResponse: Logs,
-            RDSResponse: type("Rds", (Rds,), {"host": databases}),
+            RDSResponse: type("Rds", (Rds,), {"host": parts.databases}),
             S3VectorsResponse: vectors_api,
             S3Response: type("S3", (S3,), {"events": ObjectEvents()}),
             SageMakerResponse: control_plane,
             SageMakerRuntimeResponse: type(
-                "SageMakerRuntime", (SageMakerRuntime,), {"host": host, "async_inference": async_inference}
+                "SageMakerRuntime", (SageMakerRuntime,), {"host": parts.host, "async_inference": parts.async_inference}
             ),
+            EventBridgeSchedulerResponse: type("Scheduler", (Scheduler,), {"schedules": parts.schedules}),
             SecretsManagerResponse: SecretsManager,
             SNSResponse: Sns,
-            SQSResponse: type("Sqs", (Sqs,), {"queue_class": queue_class}),
+            SQSResponse: type("Sqs", (Sqs,), {"queue_class": parts.queue_class}),
             TokenResponse: Sts,
         }
         self._bedrock = BedrockRuntime()

@@ -16,7 +16,7 @@ from localaws.core.clock import SimulatedTime, TimeControl
 from localaws.core.wsgi import chain
 from localaws.faults.injector import FaultInjector, Faults
 from localaws.gateway.caller_account import CallerAccount
-from localaws.gateway.dispatcher import LocalAwsApplication
+from localaws.gateway.dispatcher import LocalAwsApplication, ServiceParts
 from localaws.gateway.own_paths import ClosedPaths, HealthCheck
 from localaws.gateway.response_filters import CorsHeaderFilter, NullMemberFilter
 from localaws.gateway.retry_deduplicator import RetryDeduplicator
@@ -37,6 +37,7 @@ from localaws.services.sagemaker.endpoints.launch_faults import LAUNCH_FAULTS
 from localaws.services.sagemaker.host import EndpointHost
 from localaws.services.sagemaker.quotas import QuotaControl
 from localaws.services.sagemaker.telemetry.metrics import MetricRecorder
+from localaws.services.scheduler.service import Schedules
 from localaws.services.sqs.inspection import QueueInspection
 from localaws.services.sqs.message_queue import queue_class
 from localaws.services.sqs.metrics import QueueMetrics
@@ -104,11 +105,14 @@ class Services:
             config.vector_writes_per_second, config.vectors_per_second, self._state.vectors, time=simulated
         )
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
-        self._functions = FunctionHost(config, state_dir, self._pids, monitoring.metrics, simulated)
+        self._functions = FunctionHost(
+            config, state_dir, self._pids, monitoring.metrics, simulated, self._state.function_events
+        )
+        self._schedules = Schedules(config, simulated, self._state.schedule_deliveries)
         self._databases = DatabaseHost(state_dir, self._pids)
         enable_managed_policies()
         self._background: list[_Background] = [
-            monitoring.alarms, scaling, async_inference, self._functions, self._databases
+            monitoring.alarms, scaling, async_inference, self._schedules, self._functions, self._databases
         ]  # fmt: skip
         middlewares: list[Middleware] = [
             CallerAccount,
@@ -124,16 +128,18 @@ class Services:
             CorsHeaderFilter,
             NullMemberFilter,
         ]
-        dispatcher = LocalAwsApplication(
-            self.host,
-            monitoring,
-            scaling,
-            async_inference,
-            self._functions,
-            vectors,
-            self._databases,
-            self._queue_class,
+        parts = ServiceParts(
+            host=self.host,
+            monitoring=monitoring,
+            auto_scaling=scaling,
+            async_inference=async_inference,
+            functions=self._functions,
+            vectors=vectors,
+            databases=self._databases,
+            schedules=self._schedules,
+            queue_class=self._queue_class,
         )
+        dispatcher = LocalAwsApplication(parts)
         self.application = chain(middlewares, dispatcher)
 
     def start(self, port: int) -> None:
@@ -143,6 +149,7 @@ class Services:
             port: The port under which functions reach the local AWS.
         """
         self._functions.serve_on(port)
+        self._schedules.serve_on(port)
         self.host.resume(self._state.components)
         self._databases.resume([cluster.database for cluster in clusters() if cluster.runs])
         for service in self._background:

@@ -23,10 +23,12 @@ from localaws.services.cloudwatch.alarm_history import AlarmHistory
 from localaws.services.cloudwatch.metric_store import MetricStore
 
 if TYPE_CHECKING:
+    from localaws.services.lambda_.async_invocations import AsyncEvent
     from localaws.services.s3vectors.records import VectorsBackend
     from localaws.services.sagemaker.async_inference.queue import RequestQueue
     from localaws.services.sagemaker.endpoints.endpoint import Endpoint
     from localaws.services.sagemaker.inference_components.component import InferenceComponent
+    from localaws.services.scheduler.deliveries import Delivery
 
 __all__ = ["State", "read_state_file", "write_state_file"]
 
@@ -49,6 +51,8 @@ class State:
         vectors: The vector buckets by account and region.
         components: The inference components.
         async_queues: The queues of asynchronous endpoints.
+        function_events: The queue of asynchronous invocations of functions.
+        schedule_deliveries: The invocations of schedules' targets that failed and are retried.
     """
 
     clock: tuple[float, float] | None = None
@@ -58,6 +62,8 @@ class State:
     vectors: "dict[tuple[str, str], VectorsBackend]" = field(default_factory=dict)
     components: "list[InferenceComponent]" = field(default_factory=list)
     async_queues: "dict[Endpoint, RequestQueue]" = field(default_factory=dict)
+    function_events: "list[AsyncEvent]" = field(default_factory=list)
+    schedule_deliveries: "list[Delivery]" = field(default_factory=list)
 
 
 def write_state_file(state_dir: Path, state: State, named: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ _OPERATOR_CLASSES = {"cosine": "cosine_ops", "euclidean": "l2_ops"}
 
 
 def build_indexes(database: Database, generation: Generation, *, live: bool, only_missing: bool = False) -> None:
-    """Build missing indexes and update the planner's statistics.
+    """Build missing indexes, remove dead rows, and update the planner's statistics.
 
     Args:
         database: The database.
@@ -41,14 +41,12 @@ def build_indexes(database: Database, generation: Generation, *, live: bool, onl
 
 def _optimize(connection: Connection, generation: Generation, *, live: bool) -> None:
     _build(connection, generation, sql.SQL("CONCURRENTLY" if live else ""))
-    drop_removed = sql.Identifier(generation.schema, "drop_removed_keywords")
-    connection.execute(sql.SQL("SELECT {}(%s)").format(drop_removed), (generation.id,))
-    for table in (
-        generation.table,
-        generation.keyword_table("documents"),
-        generation.keyword_table("postings"),
-    ):
-        connection.execute(sql.SQL("ANALYZE {}").format(table))
+    compact = sql.Identifier(generation.schema, "compact_keywords")
+    connection.execute(sql.SQL("SELECT {}(%s)").format(compact), (generation.id,))
+    connection.execute(sql.SQL("ANALYZE {}").format(generation.table))
+    for name in ("documents", "postings"):
+        # Merging batches leaves several dead rows per live one, which keyword searches would have to skip.
+        connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(generation.keyword_table(name)))
 
 
 def _definitions(generation: Generation) -> dict[str, sql.Composable]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from psycopg import Cursor
 
-__all__ = ["KeywordQuery", "KeywordRanking"]
+__all__ = ["KeywordQuery", "KeywordRanking", "Matches"]
 
 _K1, _B = 1.2, 0.75
 _POSTING = np.dtype([("number", ">u4"), ("length", ">u2"), ("frequency", "u1")])
@@ -27,6 +27,10 @@ _NUMBER = np.dtype(">u4")
 _MAX_TIED = 1000
 #: Up to this range of numbers per posting, an array over the range is faster than a sorted list of the numbers.
 _MAX_SPREAD = 20
+#: The best of every so many documents give a limit that most documents do not reach.
+_SAMPLED = 16
+_POSITIVE = float(np.finfo(np.float64).tiny)
+_LENGTHS = np.arange(1 << 16, dtype=np.float64)
 
 
 class KeywordQuery:
@@ -56,8 +60,8 @@ class KeywordQuery:
             sql.SQL("SELECT sum(documents), sum(length), string_agg(removed, '') FROM {}").format(batches), binary=True
         )
 
-    def ranking(self) -> "KeywordRanking":
-        """The ranking of all documents with a term of the text."""
+    def fetch(self) -> "Matches":
+        """Wait for the results."""
         frequencies: dict[str, int] = {}
         postings: dict[str, list[bytes]] = defaultdict(list)
         for term, frequency, documents in self._postings.fetchall():
@@ -69,7 +73,7 @@ class KeywordQuery:
             _Term(frequencies[term], np.frombuffer(b"".join(postings[term]), _POSTING))
             for term in sorted(postings)
         ]
-        return KeywordRanking(terms, int(count or 0), int(length or 0), np.frombuffer(removed or b"", _NUMBER))
+        return Matches(terms, int(count or 0), int(length or 0), np.frombuffer(removed or b"", _NUMBER))
 
 
 class _Term(NamedTuple):
@@ -84,58 +88,77 @@ class _Term(NamedTuple):
     documents: "NDArray[np.void]"
 
 
+class Matches(NamedTuple):
+    """The documents with a term of the query, and the statistics of the collection.
+
+    Attributes:
+        terms: The terms of the query.
+        documents: Number of documents in the collection.
+        length: Sum of their lengths, in words.
+        removed: Numbers of removed documents, (removed,).
+    """
+
+    terms: list[_Term]
+    documents: int
+    length: int
+    removed: "NDArray[np.uint32]"
+
+
 class KeywordRanking:
     """Documents by number with their scores."""
 
-    def __init__(self, terms: list[_Term], count: int, length: int, removed: "NDArray[np.uint32]") -> None:
-        """Compute the scores.
-
-        Args:
-            terms: The terms of the query.
-            count: Number of documents in the collection.
-            length: Sum of their lengths, in words.
-            removed: Numbers of removed documents, (removed,).
-        """
+    def __init__(self, matches: Matches) -> None:
+        """Compute the scores."""
+        terms, count, length, removed = matches
         numbers = [term.documents["number"].astype(np.intp) for term in terms]
-        first = min((int(each.min()) for each in numbers), default=0)
+        self._first = min((int(each.min()) for each in numbers), default=0)
         end = max((int(each.max()) for each in numbers), default=-1) + 1
-        distinct = None
-        if end - first > _MAX_SPREAD * sum(map(len, numbers)):
+        self._distinct: NDArray[np.intp] | None = None
+        if end - self._first > _MAX_SPREAD * sum(map(len, numbers)):
             # Numbers are not used again, so that few documents may be spread over billions.
-            distinct = np.unique(np.concatenate(numbers))
-            numbers = [np.searchsorted(distinct, each) for each in numbers]
-            is_removed = np.isin(distinct, removed)
+            self._distinct = np.unique(np.concatenate(numbers))
+            numbers = [np.searchsorted(self._distinct, each) for each in numbers]
+            is_removed = np.isin(self._distinct, removed)
         else:
-            numbers = [each - first for each in numbers]
-            is_removed = np.zeros(end - first, bool)
-            is_removed[removed[(removed >= first) & (removed < end)].astype(np.intp) - first] = True
-        scores = np.zeros(len(is_removed))
+            numbers = [each - self._first for each in numbers]
+            is_removed = np.zeros(end - self._first, bool)
+            within = removed[(removed >= self._first) & (removed < end)]
+            is_removed[within.astype(np.intp) - self._first] = True
+        self._scores = np.zeros(len(is_removed))
         average = length / count if length else 1.0
+        norms = _K1 * (1 - _B + _B / average * _LENGTHS)
         for term, places in zip(terms, numbers, strict=True):
-            is_live = ~is_removed[places]
-            documents, places = term.documents[is_live], places[is_live]  # noqa: PLW2901 - without removed ones
+            documents = term.documents
+            if len(removed):
+                is_live = ~is_removed[places]
+                documents, places = documents[is_live], places[is_live]  # noqa: PLW2901 - without removed ones
             idf = math.log(1 + (count - len(places) + 0.5) / (len(places) + 0.5))
             frequencies = documents["frequency"].astype(np.float64)
-            lengths = documents["length"].astype(np.float64)
-            scores[places] += (
-                term.frequency * idf * frequencies / (frequencies + _K1 * (1 - _B + _B * lengths / average))
-            )
-        places = np.flatnonzero(scores)
-        self._numbers = places + first if distinct is None else distinct[places]
-        self._scores = scores[places]
+            scores = frequencies / (frequencies + norms[documents["length"]])
+            scores *= term.frequency * idf
+            self._scores[places] += scores
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return int(np.count_nonzero(self._scores))
 
-    def best(self, count: int) -> tuple[list[int], list[float]]:
-        """Numbers and scores of the best documents, in no particular order.
+    def best(self, count: int) -> dict[int, float]:
+        """Scores of the best documents by number, in no particular order.
 
         Args:
             count: Number of documents. More are returned if several have the score of the last one.
         """
-        if count >= len(self):
-            return self._numbers.tolist(), self._scores.tolist()
-        least = np.partition(self._scores, -count)[-count]
-        above, tied = np.flatnonzero(self._scores > least), np.flatnonzero(self._scores == least)
+        # The last one of the best documents of a sample is not better than that of all documents.
+        least = max(_least(self._scores[::_SAMPLED], count), _POSITIVE)
+        places = np.flatnonzero(self._scores >= least)
+        scores = self._scores[places]
+        least = _least(scores, count)
+        above, tied = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
         chosen = np.concatenate([above, tied[: max(count - len(above), _MAX_TIED)]])
-        return self._numbers[chosen].tolist(), self._scores[chosen].tolist()
+        places, scores = places[chosen], scores[chosen]
+        numbers = places + self._first if self._distinct is None else self._distinct[places]
+        return dict(zip(numbers.tolist(), scores.tolist(), strict=True))
+
+
+def _least(scores: "NDArray[np.float64]", count: int) -> float:
+    """The lowest of the highest scores; 0 if there are not so many."""
+    return float(np.partition(scores, -count)[-count]) if len(scores) >= count else 0.0

@@ -1,5 +1,6 @@
 """SQL statements for searches."""
 
+import heapq
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,8 @@ class _Search:
         self._distance: sql.Composable = sql.SQL("NULL::float8")
         self._similarity: sql.Composable = self._distance
         self._vectors: list[Any] = []
+        self._documents = generation.keyword_table("documents")
+        self._settings: tuple[str, str] | None = None
         if query.vector is not None:
             distance = generation.info.distance
             is_float32 = generation.vector_type == "vector"
@@ -124,7 +127,7 @@ class _Search:
     def by_keywords(self) -> Sequence[tuple[Any, ...]]:
         """The records with words of the text, by BM25."""
         keywords = KeywordQuery(self._connection, self._generation, self._query.text or "")
-        return self._records(self._best(keywords.ranking(), self._query.k))
+        return self._records(self._best(KeywordRanking(keywords.fetch()), self._query.k))
 
     def fused(self) -> Sequence[tuple[Any, ...]]:
         """The records of the rankings by vector, keywords and sparse vector, by the weighted mean of their scores.
@@ -136,85 +139,88 @@ class _Search:
         """
         query = self._query
         depth = max(_MIN_FUSED, _FUSED_DEPTH * query.k)
-        # All statements are sent before the first result is read.
-        keywords = None if query.text is None else KeywordQuery(self._connection, self._generation, query.text)
+        matches = None
+        if query.text is not None:
+            matches = KeywordQuery(self._connection, self._generation, query.text).fetch()
         sparse = None if query.sparse is None else self._nearest_sparse(query.sparse, depth)
-        nearest = self._nearest_ids(depth)
-        similarities = self._similarities(nearest, depth)
-        rankings = [(1.0, _scaled(similarities, min(similarities.values(), default=0.0)))]
-        if sparse is not None:
-            products = {record_id: product for record_id, product in sparse.fetchall() if product > 0}
-            rankings.append((1.0, _scaled(products)))
-        if keywords is not None:
+        nearest = self._nearest_numbers(depth)
+        rankings: list[tuple[float, dict[int, float]]] = []
+        if matches is not None:
+            # Computed here while the server searches the vectors.
             weight = _IDENTIFIER_WEIGHT if _is_identifier(query.text or "") else _KEYWORD_WEIGHT
-            rankings.append((weight, _scaled(self._best(keywords.ranking(), depth))))
-        scores: dict[str, float] = defaultdict(float)
+            rankings.append((weight, _scaled(self._best(KeywordRanking(matches), depth))))
+        if sparse is not None:
+            products = {number: product for number, product in sparse.fetchall() if product > 0}
+            rankings.append((1.0, _scaled(products)))
+        similarities = self._similarities(nearest, depth)
+        rankings.append((1.0, _scaled(similarities, min(similarities.values(), default=0.0))))
+        scores: dict[int, float] = defaultdict(float)
         total = sum(weight for weight, _ in rankings)
         for weight, ranking in rankings:
-            for record_id, score in ranking.items():
-                scores[record_id] += weight / total * score
+            for number, score in ranking.items():
+                scores[number] += weight / total * score
         return self._records(scores)
 
-    def _nearest_ids(self, depth: int, *, exact: bool = False) -> "Cursor[Any]":
-        """Ids and similarities of the nearest vectors, nearest first."""
+    def _nearest_numbers(self, depth: int, *, exact: bool = False) -> "Cursor[Any]":
+        """Numbers and similarities of the nearest vectors."""
         statement = sql.SQL(
             "WITH nearest AS MATERIALIZED (SELECT id, {} AS distance FROM {} WHERE {} ORDER BY distance LIMIT %s) "
-            "SELECT id, {} FROM nearest ORDER BY distance, id"
+            "SELECT number, {} FROM nearest JOIN {} USING (id)"
         ).format(
             self._distance, self._generation.table, self._condition,
-            _SIMILARITIES[self._generation.info.distance].format(sql.SQL("distance")),
+            _SIMILARITIES[self._generation.info.distance].format(sql.SQL("distance")), self._documents,
         )  # fmt: skip
         return self._execute(statement, [*self._vectors, *self._parameters, depth], candidates=depth, exact=exact)
 
-    def _similarities(self, nearest: "Cursor[Any]", depth: int) -> dict[str, float]:
+    def _similarities(self, nearest: "Cursor[Any]", depth: int) -> dict[int, float]:
         rows = nearest.fetchall()
         if len(rows) < self._query.k:
-            rows = self._nearest_ids(depth, exact=True).fetchall()
-        return {record_id: similarity for record_id, similarity in rows if self._is_above_threshold(similarity)}
+            rows = self._nearest_numbers(depth, exact=True).fetchall()
+        return {number: similarity for number, similarity in rows if self._is_above_threshold(similarity)}
 
     def _nearest_sparse(self, sparse: Mapping[int, float], depth: int) -> "Cursor[Any]":
-        """Ids and inner products of the nearest sparse vectors, nearest first; 0 without common positions."""
+        """Numbers and inner products of the nearest sparse vectors; 0 without common positions."""
         condition, parameters = self._condition_with_threshold()
         statement = sql.SQL(
             "WITH nearest AS MATERIALIZED (SELECT id, sparse <#> %s AS distance FROM {} "
             "WHERE sparse IS NOT NULL AND {} ORDER BY distance LIMIT %s) "
-            "SELECT id, -distance FROM nearest ORDER BY distance, id"
-        ).format(self._generation.table, condition)
+            "SELECT number, -distance FROM nearest JOIN {} USING (id)"
+        ).format(self._generation.table, condition, self._documents)
         vector = SparseVector(dict(sparse), self._generation.info.sparse_dimensions or 0)
         return self._execute(statement, [vector, *parameters, depth], candidates=depth)
 
-    def _best(self, ranking: KeywordRanking, depth: int) -> dict[str, float]:
-        """Ids and scores of the best records that match the conditions, best first; ties by id."""
+    def _best(self, ranking: KeywordRanking, depth: int) -> dict[int, float]:
+        """Numbers and scores of the best records that match the conditions; more than ``depth`` if several tie."""
+        if not self._query.conditions and self._query.threshold is None:
+            return ranking.best(depth)
         condition, parameters = self._condition_with_threshold()
-        is_filtered = bool(self._query.conditions) or self._query.threshold is not None
         statement = sql.SQL(
-            "SELECT id, score FROM unnest(%s::integer[], %s::float8[]) AS ranked (number, score) "
-            "JOIN {} USING (number) {} ORDER BY score DESC, id LIMIT %s"
-        ).format(
-            self._generation.keyword_table("documents"),
-            sql.SQL("JOIN {} USING (id) WHERE {}").format(self._generation.table, condition)
-            if is_filtered else sql.SQL(""),
-        )  # fmt: skip
-        count = depth * _FILTERED_DEPTH if is_filtered else depth
+            "SELECT number, score FROM unnest(%s::integer[], %s::float8[]) AS ranked (number, score) "
+            "JOIN {} USING (number) JOIN {} USING (id) WHERE {} ORDER BY score DESC, id LIMIT %s"
+        ).format(self._documents, self._generation.table, condition)
+        count = depth * _FILTERED_DEPTH
         while True:
-            numbers, scores = ranking.best(count)
-            rows = self._execute(statement, [numbers, scores, *parameters, depth], candidates=depth).fetchall()
+            best = ranking.best(count)
+            values = [list(best), list(best.values()), *parameters, depth]
+            rows = self._execute(statement, values, candidates=depth).fetchall()
             if len(rows) >= depth or count >= len(ranking):
                 return dict(rows)
             count *= _GROWTH
 
-    def _records(self, scores: Mapping[str, float]) -> Sequence[tuple[Any, ...]]:
+    def _records(self, scores: Mapping[int, float]) -> Sequence[tuple[Any, ...]]:
         """The records with the highest scores; ties by similarity in a fusion, then by id."""
         if not scores:
             return []
+        least = heapq.nlargest(self._query.k, scores.values())[-1]
+        best = {number: score for number, score in scores.items() if score >= least}
         statement = sql.SQL(
-            "SELECT {}, {} AS similarity, score FROM unnest(%s::text[], %s::float8[]) AS ranked (id, score) "
-            "JOIN {} USING (id) ORDER BY score DESC, {}id LIMIT %s"
+            "SELECT {}, {} AS similarity, score FROM unnest(%s::integer[], %s::float8[]) AS ranked (number, score) "
+            "JOIN {} USING (number) JOIN {} USING (id) ORDER BY score DESC, {}id LIMIT %s"
         ).format(
-            _RECORD, self._similarity, self._generation.table,
+            _RECORD, self._similarity, self._documents, self._generation.table,
             sql.SQL("similarity DESC, " if self._query.mode == "hybrid" else ""),
         )  # fmt: skip
-        values = [*self._vectors, list(scores), list(scores.values()), self._query.k]
+        values = [*self._vectors, list(best), list(best.values()), self._query.k]
         return self._execute(statement, values, candidates=self._query.k).fetchall()
 
     def _condition_with_threshold(self) -> tuple[sql.Composable, list[Any]]:
@@ -229,18 +235,21 @@ class _Search:
     def _execute(
         self, statement: sql.Composed, values: Sequence[Any], *, candidates: int, exact: bool = False
     ) -> "Cursor[Any]":
-        self._connection.execute(
-            "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true), "
-            "set_config('enable_indexscan', %s, true)",
-            (str(min(max(self._query.ef_search, candidates), _MAX_EF_SEARCH)), "off" if exact else "on"),
-        )
+        settings = (str(min(max(self._query.ef_search, candidates), _MAX_EF_SEARCH)), "off" if exact else "on")
+        if settings != self._settings:
+            self._settings = settings
+            self._connection.execute(
+                "SELECT set_config('hnsw.ef_search', %s, true), "
+                "set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('enable_indexscan', %s, true)",
+                settings,
+            )
         return self._connection.execute(statement, values, binary=True)
 
 
-def _scaled(scores: Mapping[str, float], lowest: float = 0.0) -> dict[str, float]:
+def _scaled(scores: Mapping[int, float], lowest: float = 0.0) -> dict[int, float]:
     """Scores on a scale from ``lowest``, which becomes 0, to the highest score, which becomes 1."""
     span = max(scores.values(), default=0.0) - lowest
-    return {record_id: (score - lowest) / span if span > 0 else 1.0 for record_id, score in scores.items()}
+    return {number: (score - lowest) / span if span > 0 else 1.0 for number, score in scores.items()}
 
 
 def _is_identifier(text: str) -> bool:

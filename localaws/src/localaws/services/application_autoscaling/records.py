@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from localaws.services.application_autoscaling.schedules import Schedule
+from localaws.core.schedule_expressions import Schedule
 
 __all__ = [
     "Activity",

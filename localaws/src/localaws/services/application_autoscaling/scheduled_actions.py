@@ -3,12 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from localaws.core.schedule_expressions import Schedule, ScheduleError, parse_schedule, time_zone
 from localaws.services.application_autoscaling.errors import ValidationFailed
 from localaws.services.application_autoscaling.records import Region, ScheduledAction, Target
 from localaws.services.application_autoscaling.registration import check_range
-from localaws.services.application_autoscaling.schedules import ScheduleError, parse_schedule, time_zone
 
 __all__ = ["put_action"]
+
+#: The service's own sentence.
+_SYNTAX = (
+    "Invalid schedule expression. Details: Schedule expressions must have the following syntax: "
+    "rate(<number>\\s?(minutes?|hours?|days?)), cron(<cron_expression>) or at(yyyy-MM-dd'T'HH:mm:ss)."
+)
 
 
 def put_action(region: Region, target: Target, request: dict[str, Any], now: datetime) -> ScheduledAction:
@@ -34,16 +40,24 @@ def put_action(region: Region, target: Target, request: dict[str, Any], now: dat
     if start is not None and end is not None and end <= start:
         raise ValidationFailed("EndTime must be later than StartTime")
     timezone = request.get("Timezone") or (before.timezone if before else None)
-    try:
-        schedule = parse_schedule(expression, time_zone(timezone), start or now)
-    except ScheduleError as error:
-        raise ValidationFailed(str(error)) from error
+    schedule = _schedule(expression, timezone, start or now)
     arn = before.arn if before else region.action_arn(target.key, name)
     created = before.created if before else now
     action = ScheduledAction(name, arn, expression, timezone, schedule, created, low, high, start, end)
     action.plan_after(now)
     target.actions[name] = action
     return action
+
+
+def _schedule(expression: str, timezone: str | None, start: datetime) -> Schedule:
+    try:
+        zone = time_zone(timezone)
+    except ScheduleError as error:
+        raise ValidationFailed(f"Invalid timezone: {timezone}") from error
+    try:
+        return parse_schedule(expression, zone, start)
+    except ScheduleError as error:
+        raise ValidationFailed(f"{_SYNTAX} ({error})" if str(error) else _SYNTAX) from error
 
 
 def _moment(value: Any) -> datetime | None:

@@ -14,6 +14,7 @@ from moto.awslambda.exceptions import (
     UnknownFunctionException,
     UnknownLayerVersionException,
 )
+from moto.awslambda.models import EventInvokeConfig
 from moto.awslambda.responses import LambdaResponse
 from moto.iam.exceptions import NotFoundException
 
@@ -30,13 +31,12 @@ __all__ = ["SIMPLIFICATIONS", "Functions"]
 
 SIMPLIFICATIONS = {
     "CreateEventSourceMapping": "Standard SQS queues only, without filters.",
-    "CreateFunction": "Zip packages for this machine's Python and processor; no layers, images or dead-letter queues.",
+    "CreateFunction": "Zip packages for this machine's Python and processor; no layers or images.",
     "CreateFunctionUrlConfig": "The URL is a path of the local AWS; no response streaming.",
-    "Invoke": "RequestResponse and DryRun; asynchronous invocation is not implemented.",
+    "Invoke": "Asynchronous invocations (Event) of one function run one after the other.",
     "InvokeAsync": "Not implemented.",
     "PutFunctionConcurrency": "The account's concurrency limit is 1,000; fewer processes run at the same time.",
-    "PutFunctionEventInvokeConfig": "Not implemented.",
-    "UpdateFunctionEventInvokeConfig": "Not implemented.",
+    "PutFunctionEventInvokeConfig": "For $LATEST; destinations are queues and topics.",
 }
 
 _Response = tuple[int, dict[str, Any], str | bytes]
@@ -138,7 +138,7 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         return _json(200, self._function().get_function_code_signing_config())
 
     def invoke(self) -> _Response:
-        """Invoke a function and wait, or only validate the request (DryRun)."""
+        """Invoke a function and wait, queue the event (Event), or only validate the request (DryRun)."""
         name = unquote(self.path.rsplit("/", 2)[-2])
         qualifier = (self.querystring.get("Qualifier") or [""])[0]
         try:
@@ -147,12 +147,13 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
             arn = error.message.removeprefix("Function not found: ")
             raise UnknownFunctionException(arn if qualifier else f"{arn}:$LATEST") from error
         kind = self.headers.get("X-Amz-Invocation-Type") or "RequestResponse"
-        if kind == "Event":
-            raise NotImplementedError("Invoke with InvocationType Event (asynchronous invocation)")
         payload = self.body.encode() if isinstance(self.body, str) else self.body
         _check_payload(payload, kind)
         if kind == "DryRun":
             return 204, {"status": 204}, ""
+        if kind == "Event":
+            request_id = self.host.submit(function, payload, qualifier)
+            return 202, {"status": 202, "x-amzn-requestid": request_id}, ""
         try:
             context = self.headers.get("X-Amz-Client-Context")
             result = self.host.invoke(function, payload, qualifier=qualifier, client_context=context)
@@ -250,13 +251,23 @@ class Functions(LambdaResponse):  # type: ignore[misc]  # moto is untyped
         function.get_url_config()
         return _json(200, _describe_url(function.update_url_config(self.json_body), function))
 
-    def put_function_event_invoke_config(self) -> Any:
-        """PutFunctionEventInvokeConfig: not implemented, since it configures asynchronous invocation."""
-        raise NotImplementedError("PutFunctionEventInvokeConfig")
+    def put_function_event_invoke_config(self) -> _Response:
+        """PutFunctionEventInvokeConfig."""
+        return self._configure_async({})
 
-    def update_function_event_invoke_config(self) -> Any:
-        """UpdateFunctionEventInvokeConfig: not implemented, since it configures asynchronous invocation."""
-        raise NotImplementedError("UpdateFunctionEventInvokeConfig")
+    def update_function_event_invoke_config(self) -> _Response:
+        """UpdateFunctionEventInvokeConfig: members that are missing keep their values."""
+        self.backend.get_function_event_invoke_config(self._function().function_name)
+        return self._configure_async(self._function().async_config)
+
+    def _configure_async(self, before: dict[str, Any]) -> _Response:
+        if self.querystring.get("Qualifier", ["$LATEST"]) != ["$LATEST"]:
+            raise NotImplementedError("event invoke configurations of versions and aliases")
+        function = self._function()
+        arn = f"{function.unqualified_arn}:$LATEST"
+        config = EventInvokeConfig(arn, self.host.now().timestamp(), {**before, **self.json_body})
+        function.event_invoke_config = [config]
+        return _json(200, config.response())
 
     def invoke_async(self) -> Any:
         """InvokeAsync: not implemented."""

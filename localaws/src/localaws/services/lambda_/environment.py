@@ -71,6 +71,7 @@ class ExecutionEnvironment:
         self._on_line = on_line
         self._rest = b""
         self._reading = threading.Lock()
+        self._polling = threading.Lock()
         self._scratch = Path(tempfile.mkdtemp(dir=plan.scratch))
         self.out_of_memory = False
         self.api = RuntimeApi()
@@ -94,7 +95,9 @@ class ExecutionEnvironment:
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
-        return self._process.poll() is None
+        # Popen.poll() reports a running process while another thread is in it.
+        with self._polling:
+            return self._process.poll() is None
 
     def is_usable(self) -> bool:
         """Whether it can take an invocation. A dying process is detected by its closed connection."""

@@ -95,6 +95,7 @@ class Invoker:
         reserved_elsewhere: int = 0,
         qualifier: str = "",
         client_context: str | None = None,
+        request_id: str | None = None,
     ) -> FunctionResult:
         """Run a function and wait for its result.
 
@@ -104,13 +105,16 @@ class Invoker:
             reserved_elsewhere: Concurrency reserved by the account's functions.
             qualifier: The version or alias of the request.
             client_context: The client context of the request, as JSON.
+            request_id: Id of the invocation; a new one by default.
 
         Raises:
             Throttled: The concurrency limit of the function or of the account is reached.
             InterruptedError: The local AWS is shutting down.
         """
         resource = f"{function.function_name}:{qualifier}" if qualifier else ""
-        request = Request(str(uuid.uuid4()), payload or b"{}", 0, _arn(function, qualifier), client_context)
+        request = Request(
+            request_id or str(uuid.uuid4()), payload or b"{}", 0, _arn(function, qualifier), client_context
+        )
         try:
             with self._pool.admitted(function, reserved_elsewhere) as concurrency:
                 self._record(function, [("Invocations", 1), ("ConcurrentExecutions", concurrency)], resource)

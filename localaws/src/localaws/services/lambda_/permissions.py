@@ -4,12 +4,12 @@ Lambda checks that it can assume the role, and that the role may read the queue 
 calls that the function's code makes are not checked against the role.
 """
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
-from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import iam_backends
+
+from localaws.services.iam.role_policies import allows, trust_statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +37,7 @@ def check_role(function: "FunctionRecord") -> None:
     if function.role.split(":")[4] != function.account_id:
         raise _CrossAccountRole
     role = _role(function)
-    trusted = [
-        statement.get("Principal", {}).get("Service") for statement in _statements(role.assume_role_policy_document)
-    ]
-    if not any("lambda.amazonaws.com" in (service or "") for service in trusted):
+    if not trust_statements(role, "lambda.amazonaws.com"):
         raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.")
     for resource in _interface_resources(function):
         _require(role, "ec2", "CreateNetworkInterface", resource)
@@ -75,30 +72,7 @@ def _role(function: "FunctionRecord") -> Any:
 
 
 def _require(role: Any, service: str, action: str, resource: str) -> None:
-    results = {policy.is_action_permitted(f"{service}:{action}", resource) for policy in _policies(role)}
-    if PermissionResult.PERMITTED not in results or PermissionResult.DENIED in results:
+    if not allows(role, f"{service}:{action}", resource):
         raise InvalidParameterValueException(
             f"The provided execution role does not have permissions to call {action} on {service.upper()}"
         )
-
-
-def _policies(role: Any) -> "Iterator[IAMPolicy]":
-    """A role's managed and inline policies; conditions count as met in Allow and as unmet in Deny."""
-    versions = [version for policy in role.managed_policies.values() for version in policy.versions]
-    documents = [*role.policies.values(), *(version.document for version in versions if version.is_default)]
-    for document in documents:
-        statements = [
-            {name: value for name, value in statement.items() if name != "Condition"}
-            for statement in _statements(document)
-            if statement.get("Effect") == "Allow" or "Condition" not in statement
-        ]
-        yield IAMPolicy(json.dumps({"Statement": statements}))
-
-
-def _statements(document: str) -> list[dict[str, Any]]:
-    try:
-        statements = json.loads(document).get("Statement", [])
-    except ValueError:
-        # moto's IAM stores any text. One that is no policy allows nothing.
-        return []
-    return statements if isinstance(statements, list) else [statements]

@@ -9,19 +9,14 @@ __all__ = ["FunctionRecord"]
 
 #: The default of LoggingConfig.LogFormat (API reference).
 _TEXT_FORMAT = "Text"
-_STORED = ("FileSystemConfigs",)
+_STORED = ("FileSystemConfigs", "DeadLetterConfig")
 
 
 class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
     """A function, or a published version, which is a copy."""
 
     def __init__(self, account_id: str, spec: dict[str, Any], region: str) -> None:
-        """Create a function from a CreateFunction request.
-
-        Raises:
-            NotImplementedError: The request sets DeadLetterConfig, which needs asynchronous invocation.
-        """
-        _check_supported(spec)
+        """Create a function from a CreateFunction request."""
         super().__init__(account_id=account_id, spec=spec, region=region, version="$LATEST")
         self._stored = {name: spec[name] for name in _STORED if spec.get(name)}
         self._logging = dict(spec.get("LoggingConfig") or {})
@@ -32,6 +27,16 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
     def unqualified_arn(self) -> str:
         """The ARN without a version."""
         return f"arn:{self.partition}:lambda:{self.region}:{self.account_id}:function:{self.function_name}"
+
+    @property
+    def dead_letter_target(self) -> str:
+        """ARN of the queue or topic for events that fail all attempts; empty without one."""
+        return str(self._stored.get("DeadLetterConfig", {}).get("TargetArn") or "")
+
+    @property
+    def async_config(self) -> dict[str, Any]:
+        """The configuration of asynchronous invocations; empty without one."""
+        return dict(self.event_invoke_config[-1].config) if self.event_invoke_config else {}
 
     @property
     def logging(self) -> dict[str, Any]:
@@ -56,7 +61,6 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
 
     def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
         """Apply UpdateFunctionConfiguration; members that are missing keep their values."""
-        _check_supported(config_updates)
         super().update_configuration({name: value for name, value in config_updates.items() if value is not None})
         self._stored |= {name: config_updates[name] for name in _STORED if config_updates.get(name)}
         if config_updates.get("LoggingConfig"):
@@ -80,10 +84,5 @@ class FunctionRecord(LambdaFunction):  # type: ignore[misc]  # moto is untyped
         return self.get_configuration()
 
     def invoke(self, body: str, request_headers: Any, response_headers: Any) -> str:
-        """Refuse what moto's other services call: all of them invoke asynchronously."""
-        raise NotImplementedError("asynchronous invocation")
-
-
-def _check_supported(spec: dict[str, Any]) -> None:
-    if (spec.get("DeadLetterConfig") or {}).get("TargetArn"):
-        raise NotImplementedError("functions with DeadLetterConfig")
+        """Refuse what moto's other services call, none of which runs a function here."""
+        raise NotImplementedError("invocation by another service")

@@ -2,12 +2,14 @@
 
 import shutil
 import threading
+import uuid
 from functools import partial
 from typing import TYPE_CHECKING
 
 from moto.awslambda.models import lambda_backends
 
 from localaws.core.threads import Ticker
+from localaws.services.lambda_.async_invocations import AsyncEvent, AsyncInvocations
 from localaws.services.lambda_.code import CodeFolders
 from localaws.services.lambda_.event_source_mappings import MappingRecord, find_queue
 from localaws.services.lambda_.invocations import FunctionResult, Invoker
@@ -17,6 +19,7 @@ from localaws.services.lambda_.queue_poller import QueuePoller
 from localaws.services.lambda_.records import FunctionRecord
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from localaws.config import LocalAwsConfig
@@ -39,8 +42,18 @@ class FunctionHost:
         pids: "PidFiles",
         store: "MetricStore",
         time: "SimulatedTime",
+        events: list[AsyncEvent],
     ) -> None:
-        """Prepare without functions."""
+        """Prepare without functions.
+
+        Args:
+            config: Limits and durations.
+            state_dir: Folder for unpacked code.
+            pids: The processes' pid files.
+            store: Metrics are recorded there.
+            time: The clock of metrics and of retries.
+            events: The queue of asynchronous invocations.
+        """
         self._config = config
         metrics = FunctionMetrics(store, time)
         self._pool = EnvironmentPool(config.function_processes, config.idle_seconds)
@@ -49,10 +62,17 @@ class FunctionHost:
         self._pollers: dict[str, QueuePoller] = {}
         self._lock = threading.Lock()
         self._clock = Ticker("function-clock", self._TICK_SECONDS, self._pool.tick)
+        self._time = time
+        self._async = AsyncInvocations(self._find_for_event, self._invoke_event, time, events)
 
     def start(self) -> None:
-        """Start supervising environments."""
+        """Start supervising environments and running asynchronous invocations."""
         self._clock.start()
+        self._async.start()
+
+    def now(self) -> "datetime":
+        """The simulated time."""
+        return self._time.now()
 
     def serve_on(self, port: int) -> None:
         """Set the port at which functions reach the local AWS."""
@@ -72,9 +92,11 @@ class FunctionHost:
             self._pollers.clear()
         for poller in pollers:
             poller.close(wait=False)
+        self._async.close(wait=False)
         self._pool.close()
         for poller in pollers:
             poller.close()
+        self._async.close()
         self._clock.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -98,6 +120,14 @@ class FunctionHost:
             qualifier=qualifier,
             client_context=client_context,
         )
+
+    def submit(self, function: FunctionRecord, payload: bytes, qualifier: str = "") -> str:
+        """Queue an event for a function; returns the id of the invocation."""
+        arn = f"{function.unqualified_arn}:{qualifier}" if qualifier else function.unqualified_arn
+        request_id, now = str(uuid.uuid4()), self._time.now()
+        event = AsyncEvent(function.account_id, function.region, arn, payload or b"{}", request_id, now, now)
+        self._async.submit(event)
+        return request_id
 
     def reserved(self, account_id: str, region: str, *, without: str = "") -> int:
         """Concurrency reserved by the account's functions, except the one named ``without``."""
@@ -136,5 +166,21 @@ class FunctionHost:
 
     def _invoke_for(self, mapping: MappingRecord, event: bytes) -> FunctionResult:
         arn = mapping.function_arn
-        qualifier = arn.split(":")[7] if arn.count(":") == 7 else ""
-        return self.invoke(self.find(mapping.account_id, mapping.region, arn), event, qualifier=qualifier)
+        return self.invoke(self.find(mapping.account_id, mapping.region, arn), event, qualifier=_qualifier(arn))
+
+    def _find_for_event(self, event: AsyncEvent) -> FunctionRecord:
+        return self.find(event.account_id, event.region, event.function_arn)
+
+    def _invoke_event(self, function: FunctionRecord, event: AsyncEvent) -> FunctionResult:
+        return self._invoker.invoke(
+            function,
+            event.payload,
+            reserved_elsewhere=self.reserved(function.account_id, function.region),
+            qualifier=_qualifier(event.function_arn),
+            request_id=event.request_id,
+        )
+
+
+def _qualifier(function_arn: str) -> str:
+    """The version or alias of a function's ARN; empty without one."""
+    return function_arn.split(":")[7] if function_arn.count(":") == 7 else ""

@@ -6,7 +6,7 @@
 --   keyword_postings_<id>   one row per term and batch: the documents with that term
 --
 -- Writes only append batches, so that concurrent writes do not wait for each other. A changed or deleted record stays in
--- the postings, and its number is listed as removed, until drop_removed_keywords(). merge_keywords() keeps the number of
+-- the postings, and its number is listed as removed, until compact_keywords(). merge_keywords() keeps the number of
 -- batches low.
 
 -- The language of the texts, as an ISO 639-1 code. text_search is the configuration that analyzes them.
@@ -197,7 +197,7 @@ BEGIN
         PERFORM merge_keyword_batches(generation, batches, false);
     END LOOP;
     -- Searches read the numbers of removed documents. Dropping them from a large collection takes long, and is left to
-    -- drop_removed_keywords().
+    -- compact_keywords().
     EXECUTE format(
         'SELECT array_agg(batch) FROM keyword_batches_%s '
         'HAVING sum(length(removed)) / 4 > greatest(1000, sum(documents) / 4) AND sum(size) <= 50000',
@@ -209,8 +209,8 @@ BEGIN
 END
 $$;
 
--- Drops all removed documents from the postings.
-CREATE FUNCTION drop_removed_keywords(generation bigint) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+-- Drops all removed documents from the postings, and merges all batches unless nearly all documents are in one.
+CREATE FUNCTION compact_keywords(generation bigint) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     batches bigint[];
 BEGIN
@@ -218,7 +218,9 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format(
-        'SELECT array_agg(batch) FROM keyword_batches_%s HAVING sum(length(removed)) > 0', generation
+        'SELECT array_agg(batch) FROM keyword_batches_%s '
+        'HAVING sum(length(removed)) > 0 OR sum(size) > 1.1 * max(size)',
+        generation
     ) INTO batches;
     IF batches IS NOT NULL THEN
         PERFORM merge_keyword_batches(generation, batches, true);

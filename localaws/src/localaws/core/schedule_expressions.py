@@ -1,9 +1,9 @@
-"""Schedule expressions of scheduled actions: ``cron(…)``, ``rate(…)`` and ``at(…)``, in a time zone.
+"""Schedule expressions of scheduled actions and schedules: ``cron(…)``, ``rate(…)`` and ``at(…)``, in a time zone.
 
-Syntax: "Schedule recurring scaling actions using cron expressions" in the Application Auto Scaling user guide and "Cron
-expressions" in the Amazon EventBridge user guide. Where they leave a question open (a range that wraps, such as
-``FRI-MON``; a day of the month together with a day of the week, which is rejected), the rule is Quartz's, whose syntax
-it is. ``L``, ``W`` and ``#`` are not implemented.
+Syntax: "Schedule recurring scaling actions using cron expressions" in the Application Auto Scaling user guide, "Cron
+expressions" in the Amazon EventBridge user guide, and "Schedule types" in the EventBridge Scheduler user guide. Where
+they leave a question open (a range that wraps, such as ``FRI-MON``; a day of the month together with a day of the week,
+which is rejected), the rule is Quartz's, whose syntax it is. ``L``, ``W`` and ``#`` are not implemented.
 """
 
 import calendar
@@ -19,17 +19,12 @@ __all__ = ["CronExpression", "Schedule", "ScheduleError", "parse_schedule", "tim
 _RATE = re.compile(r"rate\((\d+)\s?(minute|hour|day)s?\)")
 _CRON = re.compile(r"cron\((.+)\)")
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
-#: The service's own sentence.
-_SYNTAX = (
-    "Invalid schedule expression. Details: Schedule expressions must have the following syntax: "
-    "rate(<number>\\s?(minutes?|hours?|days?)), cron(<cron_expression>) or at(yyyy-MM-dd'T'HH:mm:ss)."
-)
 _LAST_YEAR = 2199
 _CRON_ITEM = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
 
 
 class ScheduleError(ValueError):
-    """An invalid schedule or time zone; the message is the service's."""
+    """An invalid schedule or time zone; the message says what is wrong with it, and is empty for another syntax."""
 
 
 class Schedule(Protocol):
@@ -50,35 +45,33 @@ def time_zone(name: str | None) -> tzinfo:
     try:
         return ZoneInfo(str(name))
     except (KeyError, ValueError, OSError) as error:
-        raise ScheduleError(f"Invalid timezone: {name}") from error
+        raise ScheduleError(f"unknown time zone {name}") from error
 
 
-def parse_schedule(text: str, zone: tzinfo, created: datetime) -> Schedule:
+def parse_schedule(text: str, zone: tzinfo, created: datetime, *, runs_at_start: bool = False) -> Schedule:
     """Parse a schedule expression.
 
     Args:
         text: The expression.
         zone: Time zone of cron and at expressions.
         created: Start or creation time of the action, from which a rate counts.
+        runs_at_start: Whether a rate also runs at its start, instead of one period later.
 
     Raises:
         ScheduleError: The expression is invalid.
         NotImplementedError: It is a cron expression with L, W or #.
     """
     if (match := _RATE.fullmatch(text)) and int(match[1]):
-        return _Rate(timedelta(**{f"{match[2]}s": int(match[1])}), created)
+        return _Rate(timedelta(**{f"{match[2]}s": int(match[1])}), created, 0 if runs_at_start else 1)
     if match := _AT.fullmatch(text):
         try:
             when = datetime.fromisoformat(match[1]).replace(tzinfo=zone)
         except ValueError as error:
-            raise ScheduleError(_SYNTAX) from error
+            raise ScheduleError(f"{match[1]} is not a moment") from error
         return _At(when.astimezone(UTC))
     if match := _CRON.fullmatch(text):
-        try:
-            return _Cron(CronExpression.parse(match[1]), zone)
-        except ScheduleError as error:
-            raise ScheduleError(f"{_SYNTAX} ({error})") from error
-    raise ScheduleError(_SYNTAX)
+        return _Cron(CronExpression.parse(match[1]), zone)
+    raise ScheduleError
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +86,10 @@ class _At:
 class _Rate:
     period: timedelta
     start: datetime
+    first: int
 
     def next_after(self, moment: datetime) -> datetime:
-        return self.start + max((moment - self.start) // self.period + 1, 1) * self.period
+        return self.start + max((moment - self.start) // self.period + 1, self.first) * self.period
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +193,7 @@ class CronExpression:
         if (days == "?") == (weekdays == "?"):
             raise ScheduleError("one of the day of the month and the day of the week must be ?")
         if re.fullmatch(r"L|LW|\d+W", days) or re.fullmatch(r"L|\w+L|\w+#\d+", weekdays):
-            raise NotImplementedError("PutScheduledAction with L, W or # in a cron expression")
+            raise NotImplementedError("cron expressions with L, W or #")
         return cls(
             _MINUTE.parse(minutes),
             _HOUR.parse(hours),
