@@ -8,12 +8,14 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "prices": LazyCommand("costs_prices", "ops", "Show, check and refresh the prices."),
+    "report": LazyCommand("costs_report", "ops", "Show what was spent, by model, endpoint, key or day."),
 }
 
 
 _EPILOG = """\b
 Examples:
   embedstack costs prices --region us-east-1 --product sagemaker/hosting
+  embedstack costs report --by model,day
 """
 
 
