@@ -38,6 +38,8 @@ Each message names the input and the remedy. Messages never contain texts or vec
 
 import copy
 import math
+from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar, Literal, Self
 
 __all__ = [
@@ -257,7 +259,29 @@ class DeadlineExceeded(EmbedStackError):
 
 
 class BudgetExceeded(EmbedStackError):
-    """The configured budget is spent."""
+    """The configured budget is spent. No request was sent, and sending it again is useless before the reset.
+
+    Attributes:
+        budget: Which budget, such as ``the monthly budget``; None for the limit of a single process.
+        limit: Its limit in US dollars.
+        spend: What is spent of it, in US dollars.
+        resets_at: When it starts again; None if it does not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        budget: str | None = None,
+        limit: Decimal | None = None,
+        spend: Decimal | None = None,
+        resets_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.limit = limit
+        self.spend = spend
+        self.resets_at = resets_at
 
 
 class StoreError(EmbedStackError):

@@ -1,4 +1,4 @@
-"""A stack of one's own for each module: a local AWS on a free port, and a copy of the Terraform root."""
+"""A separate stack for each module: a local AWS on a free port, a copy of the Terraform root. One Postgres for all."""
 
 import fcntl
 import os
@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from embedstack.stores import embedded_postgres
+from embedstack.stores.embedded_postgres import EmbeddedPostgres
 from embedstack_ops.cli import package_functions
 from embedstack_ops.lambda_packages.build import FUNCTIONS
 from embedstack_ops.lambda_packages.wheels import Target
 from localaws.config import LocalAwsConfig
+from localaws.process.lifeline import Lifeline
 from tests.support.attached_provider import attached_provider
 from tests.support.temporary_stack import LOCAL_VARIABLES as VARIABLES, TemporaryStack as Stack, temporary_stack
 
@@ -51,3 +54,16 @@ def function_packages(tmp_path_factory: pytest.TempPathFactory, minilm_folder: P
             list(package_functions.build(names, target, unfinished, tokenizer=tokenizer, wheels=root / "wheels"))
             unfinished.rename(folder)
     return folder / Target.of_this_machine().name
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A server in a folder that only its owner can enter."""
+    folder = tmp_path_factory.mktemp("postgres") / "data"
+    try:
+        running = embedded_postgres.start(folder)
+        lifeline = Lifeline(running.pid)  # stops the server if the tests are killed
+        yield running
+        lifeline.release()
+    finally:
+        embedded_postgres.stop(folder)

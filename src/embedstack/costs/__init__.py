@@ -1,1 +1,1 @@
-"""What calls and resources cost: prices with their sources, and formulas."""
+"""What calls and resources cost: prices with their sources, formulas, the ledger of calls, and budgets."""

@@ -267,6 +267,7 @@ class _Process:
 
     def abandon(self) -> None:
         """Leave all to the parent, in the child of a fork."""
+        _running.discard(self)
         self._file.abandon()
 
     def _run(self) -> None:

@@ -1,7 +1,7 @@
 """Counts the calls of a process in a small file, so that they can be counted as lost after a kill.
 
 The file is mapped into memory: what a process has written there survives its SIGKILL. A lock on the file tells whether
-the process still runs.
+the process still runs. Windows has no such lock, so that nothing is counted as lost there.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import hashlib
 import mmap
 import os
 import struct
+import sys
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -16,10 +17,8 @@ from uuid import uuid4
 
 from embedstack.costs.databases import is_postgres
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from embedstack.costs.ledger_stores import LedgerStore
@@ -30,14 +29,14 @@ _COUNT = struct.Struct("<Q")
 
 
 class WriterFile:
-    """The file of this process. Without a folder that it can write to, calls are not counted.
+    """The file of this process, which its first call creates. Without a folder to write to, it is not created.
 
     Attributes:
         writer: A random name.
     """
 
     def __init__(self, address: str) -> None:
-        """Create the file.
+        """Prepare.
 
         Args:
             address: Address of the ledger.
@@ -47,25 +46,26 @@ class WriterFile:
         self._path = _folder(address) / self.writer
         self._file: IO[bytes] | None = None
         self._map: mmap.mmap | None = None
-        if fcntl is None:
-            return
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Locked before it has its name, so that no other process takes it for that of a dead one.
-            new = self._path.with_suffix(".new")
-            file = new.open("w+b")
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.write(_COUNT.pack(0))
-            file.flush()
-            self._map = mmap.mmap(file.fileno(), _COUNT.size)
-            new.rename(self._path)
-            self._file = file
 
     def count(self) -> None:
         """Count a call."""
+        if self._calls == 0 and sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                self._create()
         self._calls += 1
         if self._map is not None:
             _COUNT.pack_into(self._map, 0, self._calls)
+
+    def _create(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Locked before it has its name, so that no other process takes it for that of a dead one.
+        new = self._path.with_suffix(".new")
+        self._file = new.open("w+b")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file.write(_COUNT.pack(0))
+        self._file.flush()
+        self._map = mmap.mmap(self._file.fileno(), _COUNT.size)
+        new.rename(self._path)
 
     def remove(self) -> None:
         """Delete the file: all calls are in the store."""
@@ -95,7 +95,7 @@ def end_dead_writers(address: str, store: "LedgerStore") -> None:
     Raises:
         StoreUnavailable: The store cannot be written.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         return
     for path in _folder(address).glob("*"):
         if path.suffix:  # one that is being created

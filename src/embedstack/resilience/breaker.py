@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock, renew_after_fork
 from embedstack.embedders.middleware import EmbedderMiddleware
-from embedstack.errors import CircuitOpen, EmbedStackError, EndpointAsleep, EndpointError, Throttled
+from embedstack.errors import BudgetExceeded, CircuitOpen, EmbedStackError, EndpointAsleep, EndpointError, Throttled
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
@@ -64,6 +64,10 @@ class CircuitBreaker:
         self._enter()
         try:
             yield
+        except BudgetExceeded:
+            # No request was sent, which says nothing about the service.
+            self._not_sent()
+            raise
         except EmbedStackError as error:
             if isinstance(error, EndpointError) and not isinstance(error, (EndpointAsleep, Throttled)):
                 self._failed()
@@ -72,8 +76,7 @@ class CircuitBreaker:
             raise
         except BaseException:
             # Cancelled, which says nothing about the service.
-            with self._lock:
-                self._probing = False
+            self._not_sent()
             raise
         self._succeeded()
 
@@ -89,6 +92,10 @@ class CircuitBreaker:
                     retry_after=max(left, 0.0),
                 )
             self._probing = True
+
+    def _not_sent(self) -> None:
+        with self._lock:
+            self._probing = False
 
     def _succeeded(self) -> None:
         with self._lock:

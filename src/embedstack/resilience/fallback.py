@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from embedstack.embedders.batching import TextSizes
 from embedstack.embedders.middleware import EmbedderMiddleware
-from embedstack.errors import BudgetExceeded, CircuitOpen, ConfigurationError, EndpointError
+from embedstack.errors import CircuitOpen, ConfigurationError, EndpointError
 
 if TYPE_CHECKING:
     from embedstack.embedders.base import Embedder
@@ -17,7 +17,8 @@ __all__ = ["FallbackEmbedder", "first_success"]
 _Backend = TypeVar("_Backend")
 _Response = TypeVar("_Response")
 
-_FALLBACK_ERRORS = (EndpointError, CircuitOpen, BudgetExceeded)
+# Not BudgetExceeded: a budget limits what is spent, not where.
+_FALLBACK_ERRORS = (EndpointError, CircuitOpen)
 
 
 def first_success(backends: "Sequence[_Backend]", call: "Callable[[_Backend], _Response]") -> _Response:

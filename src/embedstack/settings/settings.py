@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from embedstack.costs.budget_limits import Policy, parse_limit, parse_named_limits, parse_threshold, parse_time_zone
 from embedstack.errors import ConfigurationError
 from embedstack.settings.yaml_file import check_env_file, check_names, read_settings_file
 
@@ -28,6 +30,7 @@ __all__ = [
 _ENV_FILE = Path(".env")
 #: Name of a region, such as us-east-1 or us-gov-west-1.
 _REGION = r"^[a-z]{2,}(-[a-z]+)+-\d+$"
+_TOPIC_ARN = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$"
 #: Names of SageMaker's quotas that the local AWS checks.
 _QUOTA_NAME = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+ for endpoint usage|Memory size in MB per serverless endpoint")
 _SECRETS = ("costs_ledger", "database_url", "embedstack_cache_key")
@@ -157,6 +160,14 @@ class Settings(_BaseSettings):
         embedstack_tokenizer: The served model's ``tokenizer.json``; None uses the one of the model's folder, or of the
             function's package.
         costs_prices_file: Price file that takes precedence over the packaged prices; None for none.
+        aws_cost_budget_limit: Budget of a calendar month in US dollars; None for no budget.
+        aws_billing_alert_threshold: Percentage of a budget at which an alert is sent.
+        costs_budget_policy: What happens to calls of a spent budget: ``warn``, ``limit`` or ``refuse``.
+        costs_budget_requests_per_minute: Requests per minute of a spent budget under the policy ``limit``.
+        costs_key_budgets: Monthly budgets of keys in US dollars, as a JSON object; ``*`` is for every other key.
+        costs_context_budgets: Monthly budgets of contexts, in the same form.
+        costs_time_zone: Time zone in which months begin.
+        costs_alert_topic_arn: SNS topic for alerts of budgets; None logs them only.
     """
 
     aws_account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
@@ -231,6 +242,14 @@ class Settings(_BaseSettings):
     ocr_languages: str = Field(default="eng", pattern=r"^[A-Za-z0-9_/]+(\+[A-Za-z0-9_/]+)*$")
     embedstack_tokenizer: Path | None = None
     costs_prices_file: Path | None = None
+    aws_cost_budget_limit: Decimal | None = None
+    aws_billing_alert_threshold: Decimal = Decimal(80)
+    costs_budget_policy: Policy = "refuse"
+    costs_budget_requests_per_minute: float = Field(default=10, gt=0)
+    costs_key_budgets: str | None = None
+    costs_context_budgets: str | None = None
+    costs_time_zone: str = "UTC"
+    costs_alert_topic_arn: str | None = Field(default=None, pattern=_TOPIC_ARN)
 
     @field_validator("aws_endpoint_url", "ollama_host")
     @classmethod
@@ -244,6 +263,28 @@ class Settings(_BaseSettings):
     def _check_prompt(cls, value: str | None) -> str | None:
         if value is not None:
             parse_prompt(value)
+        return value
+
+    @field_validator("aws_cost_budget_limit", mode="before")
+    @classmethod
+    def _check_budget(cls, value: Any) -> Any:
+        return None if value in (None, "") else parse_limit(value)
+
+    @field_validator("aws_billing_alert_threshold", mode="before")
+    @classmethod
+    def _check_threshold(cls, value: Any) -> Decimal:
+        return parse_threshold(value)
+
+    @field_validator("costs_key_budgets", "costs_context_budgets")
+    @classmethod
+    def _check_named_budgets(cls, value: str | None) -> str | None:
+        parse_named_limits(value or "{}")
+        return value
+
+    @field_validator("costs_time_zone")
+    @classmethod
+    def _check_time_zone(cls, value: str) -> str:
+        parse_time_zone(value)
         return value
 
     @field_validator("collection_language")

@@ -14,7 +14,6 @@ from tests.integration.stores.conftest import (  # noqa: F401 - fixtures
     database_url,
     local_aws,
     pgvector,
-    postgres,
     s3vectors,
     s3vectors_calls,
     s3vectors_settings,

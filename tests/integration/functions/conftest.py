@@ -16,10 +16,10 @@ import pytest
 from conftest import MINILM
 from localaws.config import LocalAwsConfig
 from localaws.gateway.local_aws import LocalAws
-from tests.integration.stores.conftest import database_url, postgres
+from tests.integration.stores.conftest import database_url
 from tests.support.localaws.harness import OWN_IMAGE, Aws
 
-__all__ = ["database_url", "postgres"]
+__all__ = ["database_url"]
 
 LAMBDA = Path(__file__).parents[3] / "lambda"
 ENDPOINT = "embedding"

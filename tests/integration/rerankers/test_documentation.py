@@ -7,10 +7,10 @@ from click.testing import CliRunner
 
 from embedstack.documents import load_ingestion
 from embedstack_ops.cli import search
-from tests.integration.stores.conftest import database_url, postgres
+from tests.integration.stores.conftest import database_url
 from tests.support.documentation import code_blocks
 
-__all__ = ["database_url", "postgres"]
+__all__ = ["database_url"]
 
 
 def test_reranking_page_examples_run(database_url, minilm_folder, monkeypatch, capsys, tmp_path):

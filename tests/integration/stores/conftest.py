@@ -1,4 +1,4 @@
-"""A Postgres for the whole session, and a database and a local AWS for each module."""
+"""A database and a local AWS for each module."""
 
 import re
 from collections.abc import Iterator
@@ -9,28 +9,13 @@ import pytest
 from psycopg import sql
 
 from embedstack.settings.settings import Settings
-from embedstack.stores import embedded_postgres
 from embedstack.stores.base import Collection, VectorStore
 from embedstack.stores.embedded_postgres import EmbeddedPostgres
 from embedstack.stores.pgvector import PgVectorStore
 from embedstack.stores.s3vectors import S3VectorsStore
 from localaws import LocalAwsConfig
 from localaws.gateway.local_aws import LocalAws
-from localaws.process.lifeline import Lifeline
 from tests.integration.stores.samples import BUCKET, collection, records
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server in a folder that only its owner can enter."""
-    folder = tmp_path_factory.mktemp("postgres") / "data"
-    try:
-        running = embedded_postgres.start(folder)
-        lifeline = Lifeline(running.pid)  # stops the server if the tests are killed
-        yield running
-        lifeline.release()
-    finally:
-        embedded_postgres.stop(folder)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,15 @@ from collections import Counter
 import pytest
 
 from embedstack.embedders import Limits
-from embedstack.errors import CircuitOpen, EndpointAsleep, EndpointUnavailable, InputError, NonFiniteVector, Throttled
+from embedstack.errors import (
+    BudgetExceeded,
+    CircuitOpen,
+    EndpointAsleep,
+    EndpointUnavailable,
+    InputError,
+    NonFiniteVector,
+    Throttled,
+)
 from embedstack.resilience import CircuitBreaker, CircuitBreakerEmbedder
 from tests.unit.resilience.scripted import DOWN, Scripted
 
@@ -108,3 +116,17 @@ def test_breaker_admits_a_probe_after_a_cancelled_one(clock):
     with breaker.guard():
         pass
     assert breaker.state == "closed"
+
+
+def test_spent_budget_does_not_close_the_circuit(twin, clock):
+    backend = Scripted(*[DOWN] * 5, BudgetExceeded("spent"))
+    with CircuitBreakerEmbedder(backend, CircuitBreaker(clock=clock)) as embedder:
+        for _ in range(5):
+            with pytest.raises(EndpointUnavailable):
+                twin.embed(embedder, ["x"])
+        clock.advance(300)
+        with pytest.raises(BudgetExceeded):
+            twin.embed(embedder, ["x"])
+        assert state_of(embedder) == "half-open", "no request has shown that the service works"
+        twin.embed(embedder, ["x"])
+        assert state_of(embedder) == "closed"

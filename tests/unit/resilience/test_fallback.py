@@ -5,9 +5,9 @@ import pytest
 
 from embedstack.embedders import FakeEmbedder
 from embedstack.embedders.fake import fake_vector
-from embedstack.errors import ConfigurationError, InputError
+from embedstack.errors import BudgetExceeded, ConfigurationError, InputError
 from embedstack.models.model_info import ModelInfo
-from embedstack.resilience import FallbackEmbedder
+from embedstack.resilience import CircuitBreakerEmbedder, FallbackEmbedder, Retry, RetryingEmbedder
 from tests.unit.resilience.scripted import DOWN, Scripted
 
 
@@ -39,3 +39,11 @@ def test_fallback_rejects_another_vector_space(other):
 def test_fallback_accepts_another_model_on_request():
     other = ModelInfo("another", dimensions=8, max_tokens=512, pooling=None)
     FallbackEmbedder(FakeEmbedder(), FakeEmbedder(other), allow_other_model=True).close()
+
+
+def test_spent_budget_makes_one_attempt_without_backoff(twin, clock):
+    first, second = Scripted(*[BudgetExceeded("spent")] * 3), FakeEmbedder()
+    retrying = CircuitBreakerEmbedder(RetryingEmbedder(first, Retry(clock=clock)))
+    with FallbackEmbedder(retrying, second) as embedder, pytest.raises(BudgetExceeded):
+        twin.embed(embedder, ["x"])
+    assert (len(first.requests), second.requests, clock.slept) == (1, [], [])
