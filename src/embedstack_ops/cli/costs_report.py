@@ -1,5 +1,6 @@
 """``embedstack costs report``: what was spent, by model, endpoint, key or day."""
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -75,16 +76,20 @@ def main(
     """
     settings = load_settings(aws_region=region)
     now = datetime.now(UTC)
-    report = make_report(
-        settings,
-        open_ledger(settings),
-        _period(now, **dates),
-        group_by=_groups(by),
-        policy=cast("IdlePolicy", policy),
-        endpoints=endpoints or None,
-        tag=_tag(tag),
-        now=now,
-    )
+    with contextlib.ExitStack() as stack:
+        ledger = open_ledger(settings)
+        if ledger is not None:
+            stack.callback(ledger.close)
+        report = make_report(
+            settings,
+            ledger,
+            _period(now, **dates),
+            group_by=_groups(by),
+            policy=cast("IdlePolicy", policy),
+            endpoints=endpoints or None,
+            tag=_tag(tag),
+            now=now,
+        )
     if plot is not None:
         plot.write_text(report_svg(report), encoding="utf-8")
     if output is None:

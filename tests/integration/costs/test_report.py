@@ -141,7 +141,8 @@ def test_report_csv_adds_up_to_the_total(ledger):
     assert {row["line"] for row in rows} == {"calls", "idle", "metrics"}
 
 
-def test_report_table_and_plot(ledger, tmp_path):
+def test_report_table_and_plot(ledger, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "160")
     plot = tmp_path / "costs.svg"
     output = report("--plot", str(plot)).stdout
     for text in ("$0.25", "BAAI/bge-m3", "ml.m5.xlarge", "unpriced", "Not tracked"):
