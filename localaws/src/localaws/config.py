@@ -52,6 +52,8 @@ class LocalAwsConfig:
         clock_speed: Speed of the clock of metrics, alarms, schedules and cooldowns, relative to the machine's.
         vector_writes_per_second: PutVectors and DeleteVectors requests per index of S3 Vectors.
         vectors_per_second: Vectors put or deleted per index.
+        cost_delay: Seconds after which usage appears in Cost Explorer and Budgets. AWS takes hours.
+        prices_file: Price file that takes precedence over the packaged prices; None for COSTS_PRICES_FILE.
         quotas: Service quotas of every account and region, by AWS's name; unlimited by default.
         refuse_gpu_instances: Whether endpoints on instance types with GPUs are refused instead of served on the CPU.
         log_events_per_stream: Latest container log lines that a stream keeps.
@@ -82,6 +84,8 @@ class LocalAwsConfig:
     clock_speed: float = 1.0
     vector_writes_per_second: int = 1000
     vectors_per_second: int = 2500
+    cost_delay: float = 0.0
+    prices_file: Path | None = None
     quotas: Mapping[str, int] = field(default_factory=dict)
     refuse_gpu_instances: bool = False
     log_events_per_stream: int = 10_000
@@ -104,6 +108,7 @@ class LocalAwsConfig:
             clock_speed=settings.localaws_clock_speed,
             function_processes=settings.localaws_function_processes,
             check_answers=settings.localaws_check_answers,
+            cost_delay=settings.localaws_cost_delay_seconds,
             quotas=json.loads(settings.localaws_quotas or "{}"),
             refuse_gpu_instances=settings.localaws_refuse_gpu_instances,
             region=settings.aws_region or cls().region,

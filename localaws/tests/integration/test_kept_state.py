@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 
 from localaws import LocalAwsConfig
@@ -169,6 +170,13 @@ def test_objects_vectors_and_keys_are_there_again(resumed: Aws, created: dict[st
     assert [match["key"] for match in matches] == ["a"]
     assert resumed.client("kms").decrypt(CiphertextBlob=created["ciphertext"])["Plaintext"] == b"secret"
     assert Stacks(resumed).describe("kept")["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_metered_usage_is_there_again(resumed: Aws) -> None:
+    costs = urllib3.request("GET", f"{resumed.server.url}/_embedstack/costs").json()
+    quantities = {line["usageType"]: float(line["quantity"]) for line in costs["accounts"]["123456789012"]["lines"]}
+    # At least 128 KB of the request before the stop.
+    assert quantities["USE1-Vectors-Put-Bytes"] == 128 / 1024**2
 
 
 def test_messages_keep_their_visibility(resumed: Aws, created: dict[str, Any]) -> None:

@@ -14,13 +14,15 @@ PACKAGES = {
     "process": {"core"},
     "conformance": {"core"},
     "faults": {"core", "process"},
-    "services": {"core", "process"},
-    "gateway": {"core", "process", "conformance", "faults", "services"},
+    "metering": {"core"},
+    "services": {"core", "process", "metering"},
+    "gateway": {"core", "process", "conformance", "faults", "metering", "services"},
     "__main__": {"core", "process", "gateway"},
 }
 #: What a service may import of other services; the others import none.
 SERVICES = {
     "application_autoscaling": {"cloudwatch", "sagemaker"},
+    "budgets": {"ce", "sns"},
     "cloudformation": {"s3vectors", "sagemaker"},
     "cloudwatch": {"sns"},
     "lambda_": {"cloudwatch", "iam", "logs", "sns", "sqs"},

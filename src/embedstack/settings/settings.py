@@ -396,6 +396,7 @@ class LocalAwsSettings(_BaseSettings):
         localaws_clock_speed: Speed of metrics, alarms and schedules, as a multiple of real time.
         localaws_check_answers: Whether every response is validated against the service's model.
         localaws_quotas: Service quotas of SageMaker by AWS's name, as a JSON object; None for no limits.
+        localaws_cost_delay_seconds: Time after which usage appears in Cost Explorer and Budgets, in seconds.
         localaws_refuse_gpu_instances: Whether endpoints on GPU instance types are refused instead of served on the CPU.
     """
 
@@ -407,6 +408,7 @@ class LocalAwsSettings(_BaseSettings):
     localaws_clock_speed: float = Field(default=1, gt=0)
     localaws_check_answers: bool = False
     localaws_quotas: str | None = None
+    localaws_cost_delay_seconds: float = Field(default=0, ge=0)
     localaws_refuse_gpu_instances: bool = False
 
     @field_validator("localaws_quotas")

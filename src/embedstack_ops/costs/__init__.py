@@ -1,1 +1,1 @@
-"""What operators see of costs: the bill of a plan, reports and advice."""
+"""The bill of a Terraform plan."""

@@ -29,7 +29,7 @@ EXCEPTIONS = {
 LAYERS = [
     {"errors", "lazy"},
     {"models", "calls", "settings"},
-    {"aws"},
+    {"aws", "costs"},
     {"embedders", "stores"},
     {"resilience", "cache"},
     {"rerankers"},

@@ -36,6 +36,7 @@ class SimulatedTime:
         """
         self._clock = clock
         self._changed = threading.Condition()
+        self._before_advance: list[Callable[[], object]] = []
         self._start = datetime.now(UTC)
         self._speed = _checked(speed)
         self._passed, self._since = 0.0, clock()
@@ -70,14 +71,22 @@ class SimulatedTime:
             self._speed = _checked(speed)
             self._changed.notify_all()
 
+    def before_advance(self, call: Callable[[], object]) -> None:
+        """Call a function each time before the clock is advanced."""
+        self._before_advance.append(call)
+
     def advance(self, seconds: float) -> None:
         """Advance the clock.
 
         Raises:
             ValueError: The number is negative.
         """
+        _checked(seconds)
+        if seconds:
+            for call in self._before_advance:
+                call()
         with self._changed:
-            self._passed += _checked(seconds)
+            self._passed += seconds
             self._changed.notify_all()
 
     def wait(self, seconds: float, stopped: threading.Event, *, poll: float = 0.25) -> bool:

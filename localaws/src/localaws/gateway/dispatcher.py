@@ -42,6 +42,7 @@ from localaws.services.iam.api import Iam
 from localaws.services.kms.api import Kms
 from localaws.services.lambda_.api import Functions
 from localaws.services.logs.api import Logs
+from localaws.services.pricing.api import PriceListApi, is_pricing
 from localaws.services.rds.api import Rds
 from localaws.services.s3.api import S3
 from localaws.services.s3.event_notifications import ObjectEvents
@@ -57,9 +58,13 @@ from localaws.services.sts.api import Sts
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from localaws.metering.meter import Meter
+    from localaws.metering.prices import UsagePrices
     from localaws.services.application_autoscaling.service import AutoScaling
+    from localaws.services.budgets.watch import BudgetWatch
     from localaws.services.cloudwatch.service import Monitoring
     from localaws.services.lambda_.service import FunctionHost
+    from localaws.services.pricing.price_list import PriceLists
     from localaws.services.rds.service import DatabaseHost
     from localaws.services.s3vectors.service import S3Vectors
     from localaws.services.sagemaker.async_inference.service import AsyncInference
@@ -88,6 +93,10 @@ class ServiceParts:
         vectors: S3 Vectors.
         databases: The servers behind RDS.
         schedules: The schedules behind EventBridge Scheduler.
+        meter: What runs, for the bill.
+        prices: The prices of the bill.
+        price_lists: The price lists behind the Price List API.
+        budgets: What budgets have spent.
         queue_class: The class of queues.
     """
 
@@ -99,6 +108,10 @@ class ServiceParts:
     vectors: "S3Vectors"
     databases: "DatabaseHost"
     schedules: "Schedules"
+    meter: "Meter"
+    prices: "UsagePrices"
+    price_lists: "PriceLists"
+    budgets: "BudgetWatch"
     queue_class: "type[MessageQueue]"
 
 
@@ -121,9 +134,9 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
                 (CloudFormation,),
                 {"host": parts.host, "control_plane": control_plane, "vectors": vectors_api},
             ),
-            BudgetsResponse: Budgets,
+            BudgetsResponse: type("Budgets", (Budgets,), {"watch": parts.budgets}),
             CloudWatchResponse: type("CloudWatch", (CloudWatch,), {"monitoring": parts.monitoring}),
-            CostExplorerResponse: CostExplorer,
+            CostExplorerResponse: type("CostExplorer", (CostExplorer,), {"meter": parts.meter, "prices": parts.prices}),
             EC2Response: Ec2,
             IamResponse: Iam,
             KmsResponse: Kms,
@@ -142,13 +155,16 @@ class LocalAwsApplication(DomainDispatcherApplication):  # type: ignore[misc]  #
             SQSResponse: type("Sqs", (Sqs,), {"queue_class": parts.queue_class}),
             TokenResponse: Sts,
         }
-        self._bedrock = BedrockRuntime()
+        self._bedrock = BedrockRuntime(parts.meter)
+        self._pricing = PriceListApi(parts.price_lists)
         super().__init__(self._create_service)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle one request."""
         if is_bedrock(environ):
             return self._bedrock(environ, start_response)
+        if is_pricing(environ):
+            return self._pricing(environ, start_response)
         response: Iterable[bytes] = super().__call__(environ, start_response)
         return response
 

@@ -21,14 +21,20 @@ from localaws.gateway.own_paths import ClosedPaths, HealthCheck
 from localaws.gateway.response_filters import CorsHeaderFilter, NullMemberFilter
 from localaws.gateway.retry_deduplicator import RetryDeduplicator
 from localaws.gateway.state import State, read_state_file, write_state_file
+from localaws.metering.meter import Meter
+from localaws.metering.prices import UsagePrices
 from localaws.process.databases import remove_databases
 from localaws.process.pid_files import PidFiles
 from localaws.process.saved_file import SavedFile
 from localaws.services.application_autoscaling.service import AutoScaling
+from localaws.services.budgets.inspection import CostInspection
+from localaws.services.budgets.watch import BudgetWatch
 from localaws.services.cloudwatch.service import Monitoring
+from localaws.services.cloudwatch.usage_meter import alarm_rates
 from localaws.services.iam.managed_policies import disable_managed_policies, enable_managed_policies
 from localaws.services.lambda_.function_urls import FunctionUrls
 from localaws.services.lambda_.service import FunctionHost
+from localaws.services.pricing.price_list import PriceListControl, PriceLists
 from localaws.services.rds.records import clusters
 from localaws.services.rds.service import DatabaseHost
 from localaws.services.s3vectors.service import S3Vectors
@@ -94,7 +100,12 @@ class Services:
         self._state.scaling.end_open_changes(simulated.now())
         monitoring = Monitoring(simulated, self._state.metrics, self._state.alarm_history)
         recorder = MetricRecorder(simulated, monitoring.metrics)
-        self.host = EndpointHost(config, state_dir, self._pids, recorder, simulated)
+        meter = Meter(simulated, self._state.usage, config.cost_delay)
+        meter.watch(alarm_rates)
+        prices = UsagePrices(config.prices_file)
+        price_lists = PriceLists(prices)
+        budgets = BudgetWatch(meter, prices, self._state.budget_notifications)
+        self.host = EndpointHost(config, state_dir, self._pids, recorder, simulated, meter)
         scaling = AutoScaling(self.host.scalable, monitoring, self._state.scaling)
         self.host.is_scalable_target = scaling.is_target
         faults = Faults(deferred={"sagemaker": frozenset(LAUNCH_FAULTS)})
@@ -102,17 +113,17 @@ class Services:
         async_inference = AsyncInference(self.host, self._state.async_queues)
         monitoring.alarms.on_minute(async_inference.sample)
         vectors = S3Vectors(
-            config.vector_writes_per_second, config.vectors_per_second, self._state.vectors, time=simulated
+            config.vector_writes_per_second, config.vectors_per_second, self._state.vectors, time=simulated, meter=meter
         )
         monitoring.alarms.on_minute(QueueMetrics(monitoring.metrics).sample)
         self._functions = FunctionHost(
-            config, state_dir, self._pids, monitoring.metrics, simulated, self._state.function_events
+            config, state_dir, self._pids, monitoring.metrics, simulated, meter, self._state.function_events
         )
         self._schedules = Schedules(config, simulated, self._state.schedule_deliveries)
         self._databases = DatabaseHost(state_dir, self._pids)
         enable_managed_policies()
         self._background: list[_Background] = [
-            monitoring.alarms, scaling, async_inference, self._schedules, self._functions, self._databases
+            monitoring.alarms, scaling, async_inference, budgets, self._schedules, self._functions, self._databases
         ]  # fmt: skip
         middlewares: list[Middleware] = [
             CallerAccount,
@@ -121,6 +132,8 @@ class Services:
             partial(QuotaControl, quotas=self.host.quotas),
             partial(FunctionUrls, host=self._functions),
             QueueInspection,
+            partial(PriceListControl, lists=price_lists),
+            partial(CostInspection, meter=meter, prices=prices, budgets=budgets),
             RetryDeduplicator,
             *([ConformanceCheck] if config.check_answers else []),
             partial(HealthCheck, describe=describe),
@@ -137,6 +150,10 @@ class Services:
             vectors=vectors,
             databases=self._databases,
             schedules=self._schedules,
+            meter=meter,
+            budgets=budgets,
+            prices=prices,
+            price_lists=price_lists,
             queue_class=self._queue_class,
         )
         dispatcher = LocalAwsApplication(parts)

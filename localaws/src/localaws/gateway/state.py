@@ -17,12 +17,14 @@ from moto.s3.models import s3_backends
 
 from localaws.core.snapshots import SnapshotError, dump, load
 from localaws.errors import LocalAwsError
+from localaws.metering.usage import UsageRecords
 from localaws.process.saved_file import SavedFile, SavedHeader, code_digest
 from localaws.services.application_autoscaling.records import Registry
 from localaws.services.cloudwatch.alarm_history import AlarmHistory
 from localaws.services.cloudwatch.metric_store import MetricStore
 
 if TYPE_CHECKING:
+    from localaws.services.budgets.watch import SentNotification
     from localaws.services.lambda_.async_invocations import AsyncEvent
     from localaws.services.s3vectors.records import VectorsBackend
     from localaws.services.sagemaker.async_inference.queue import RequestQueue
@@ -52,6 +54,8 @@ class State:
         components: The inference components.
         async_queues: The queues of asynchronous endpoints.
         function_events: The queue of asynchronous invocations of functions.
+        usage: The metered usage.
+        budget_notifications: The notifications of budgets that were sent.
         schedule_deliveries: The invocations of schedules' targets that failed and are retried.
     """
 
@@ -64,6 +68,8 @@ class State:
     async_queues: "dict[Endpoint, RequestQueue]" = field(default_factory=dict)
     function_events: "list[AsyncEvent]" = field(default_factory=list)
     schedule_deliveries: "list[Delivery]" = field(default_factory=list)
+    budget_notifications: "list[SentNotification]" = field(default_factory=list)
+    usage: UsageRecords = field(default_factory=UsageRecords)
 
 
 def write_state_file(state_dir: Path, state: State, named: Mapping[str, Any]) -> None:

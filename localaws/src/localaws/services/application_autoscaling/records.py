@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from localaws.core.schedule_expressions import Schedule
+from embedstack.aws.schedule_expressions import Schedule
 
 __all__ = [
     "Activity",

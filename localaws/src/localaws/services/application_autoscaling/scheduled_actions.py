@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from localaws.core.schedule_expressions import Schedule, ScheduleError, parse_schedule, time_zone
+from embedstack.aws.schedule_expressions import Schedule, ScheduleError, parse_schedule, time_zone
 from localaws.services.application_autoscaling.errors import ValidationFailed
 from localaws.services.application_autoscaling.records import Region, ScheduledAction, Target
 from localaws.services.application_autoscaling.registration import check_range

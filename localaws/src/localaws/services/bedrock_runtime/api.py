@@ -7,15 +7,20 @@ parameters and response fields for foundation models".
 
 import hashlib
 import json
+import math
 import re
 import uuid
 from collections.abc import Iterable
+from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import numpy as np
 
+from localaws.config import ACCOUNT_ID
 from localaws.core.event_stream import EVENT_STREAM
+from localaws.metering.lines import bedrock_queries, bedrock_tokens
 from localaws.services.bedrock_runtime.converse import converse, converse_stream
 from localaws.services.bedrock_runtime.errors import BedrockError
 from localaws.services.bedrock_runtime.invoke_model import generate, generate_stream, is_text_model
@@ -23,6 +28,8 @@ from localaws.services.bedrock_runtime.rerank import is_reranker, rerank
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from localaws.metering.meter import Meter
 
 __all__ = ["ACTIONS", "SERVICE", "SIMPLIFICATIONS", "BedrockRuntime", "is_bedrock"]
 
@@ -62,44 +69,77 @@ def is_bedrock(environ: "WSGIEnvironment") -> bool:
 class BedrockRuntime:
     """A WSGI application for InvokeModel in the models' own formats, and for Converse."""
 
+    def __init__(self, meter: "Meter") -> None:
+        """Count tokens and queries with a meter."""
+        self._meter = meter
+
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Handle one request."""
         headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", str(uuid.uuid4()))]
         try:
-            body, status = _response_body(environ, headers), "200 OK"
+            body, status = self._response_body(environ, headers), "200 OK"
         except BedrockError as error:
             body, status = json.dumps({"message": str(error)}).encode(), _STATUSES[error.status]
             headers.append(("x-amzn-errortype", error.code))
         start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
+    def _response_body(self, environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -> bytes:
+        match = _PATH.match(environ.get("PATH_INFO", ""))
+        model_id, operation = (unquote(match["model"]), match["operation"]) if match else ("", "")
+        model = _GEOGRAPHY.sub("", model_id)
+        is_profile = model != model_id
+        content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        try:
+            request = json.loads(content)
+        except ValueError:
+            raise _invalid("Malformed input request, please reformat your input and try again.") from None
+        count = partial(self._count, environ, model)
+        match operation:
+            case "invoke":
+                response, tokens = _invoke(model, request, _region(environ), is_profile=is_profile)
+                headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
+                count(tokens, _output_tokens(response), _queries(model, request, _region(environ)))
+                return json.dumps(response).encode()
+            case "invoke-with-response-stream" if is_text_model(model):
+                headers[0] = ("Content-Type", EVENT_STREAM)
+                headers.append(("X-Amzn-Bedrock-Content-Type", "application/json"))  # of the chunks
+                response, tokens = generate(model, request, is_profile=is_profile)
+                count(tokens, _output_tokens(response))
+                return b"".join(generate_stream(model, request, is_profile=is_profile))
+            case "converse" | "converse-stream":
+                response = converse(model, request, is_profile=is_profile)
+                count(response["usage"]["inputTokens"], response["usage"]["outputTokens"])
+                if operation == "converse":
+                    return json.dumps(response).encode()
+                headers[0] = ("Content-Type", EVENT_STREAM)
+                return b"".join(converse_stream(model, request, is_profile=is_profile))
+            case _:
+                message = f"The local AWS does not implement bedrock-runtime: {environ.get('PATH_INFO', '')}."
+                raise BedrockError(501, "NotImplementedException", message)
 
-def _response_body(environ: "WSGIEnvironment", headers: list[tuple[str, str]]) -> bytes:
-    match = _PATH.match(environ.get("PATH_INFO", ""))
-    model_id, operation = (unquote(match["model"]), match["operation"]) if match else ("", "")
-    model = _GEOGRAPHY.sub("", model_id)
-    content = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    try:
-        request = json.loads(content)
-    except ValueError:
-        raise _invalid("Malformed input request, please reformat your input and try again.") from None
-    match operation:
-        case "invoke":
-            response, tokens = _invoke(model, request, _region(environ), is_profile=model != model_id)
-            headers.append(("X-Amzn-Bedrock-Input-Token-Count", str(tokens)))
-            return json.dumps(response).encode()
-        case "invoke-with-response-stream" if is_text_model(model):
-            headers[0] = ("Content-Type", EVENT_STREAM)
-            headers.append(("X-Amzn-Bedrock-Content-Type", "application/json"))  # of the chunks
-            return b"".join(generate_stream(model, request, is_profile=model != model_id))
-        case "converse":
-            return json.dumps(converse(model, request, is_profile=model != model_id)).encode()
-        case "converse-stream":
-            headers[0] = ("Content-Type", EVENT_STREAM)
-            return b"".join(converse_stream(model, request, is_profile=model != model_id))
-        case _:
-            message = f"The local AWS does not implement bedrock-runtime: {environ.get('PATH_INFO', '')}."
-            raise BedrockError(501, "NotImplementedException", message)
+    def _count(
+        self, environ: "WSGIEnvironment", model: str, input_tokens: int, output_tokens: int = 0, queries: int = 0
+    ) -> None:
+        """Count a request for the bill: rerankers by query, other models by token."""
+        account_id, region = environ.get("HTTP_X_MOTO_ACCOUNT_ID", ACCOUNT_ID), _region(environ)
+        if queries:
+            self._meter.add(bedrock_queries(account_id, region, model), queries)
+            return
+        self._meter.add(bedrock_tokens(account_id, region, model, "input"), Decimal(input_tokens) / 1000)
+        if output_tokens:
+            self._meter.add(bedrock_tokens(account_id, region, model, "output"), Decimal(output_tokens) / 1000)
+
+
+def _output_tokens(response: dict[str, Any]) -> int:
+    """The generated tokens in a response of InvokeModel; embeddings have none."""
+    usage = response.get("usage") or {}
+    return int(usage.get("output_tokens") or response.get("generation_token_count") or 0)
+
+
+def _queries(model: str, request: dict[str, Any], region: str) -> int:
+    """The billed queries of a reranker, each with up to 100 documents; other models have none."""
+    return math.ceil(len(request["documents"]) / 100) if is_reranker(model, region) else 0
 
 
 def _invoke(model: str, request: dict[str, Any], region: str, *, is_profile: bool) -> tuple[dict[str, Any], int]:

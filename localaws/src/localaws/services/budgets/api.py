@@ -1,21 +1,29 @@
 """The AWS Budgets API: moto's, with notifications, subscribers and tags that can be read and changed.
 
-Costs are not metered: :func:`set_spend` sets a budget's spending.
+:mod:`localaws.services.budgets.watch` updates what budgets have spent, and sends their notifications.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from moto.budgets.exceptions import DuplicateRecordException, NotFoundException
-from moto.budgets.models import Budget, Notification, budgets_backends
+from moto.budgets.models import Budget, Notification
 from moto.budgets.responses import BudgetsResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import unix_time
 
-__all__ = ["SIMPLIFICATIONS", "Budgets", "set_spend"]
+if TYPE_CHECKING:
+    from localaws.services.budgets.watch import BudgetWatch
 
-SIMPLIFICATIONS = {"CreateBudget": "Spending is not metered, and notifications are stored and not sent."}
+__all__ = ["SIMPLIFICATIONS", "Budgets"]
+
+SIMPLIFICATIONS = {
+    "CreateBudget": (
+        "Spending is metered usage, as in Cost Explorer, and is updated within a second; on AWS several times a day. "
+        "E-mail is recorded and not sent. Budgets of the types COST and USAGE with a fixed limit; no actions."
+    ),
+}
 
 #: "Each notification can be associated with at most one SNS subscriber and up to 10 email subscribers" and "up to 10
 #: notifications per budget" (Budgets user guide, quotas and API reference of CreateNotification).
@@ -26,28 +34,20 @@ MAX_TOPICS = 1
 _KEY = ("NotificationType", "ComparisonOperator", "Threshold", "ThresholdType")
 
 
-def set_spend(account_id: str, budget_name: str, actual: float, forecasted: float) -> None:
-    """Set a budget's spending.
-
-    Args:
-        account_id: The account.
-        budget_name: The budget's name.
-        actual: Spending in the current period, in the budget's unit.
-        forecasted: Forecast for the whole period, in the budget's unit.
-
-    Raises:
-        NotFoundException: The budget does not exist.
-    """
-    budget = _budget(budgets_backends[account_id]["aws"], account_id, budget_name, "get budget")
-    unit = budget.budget["BudgetLimit"]["Unit"]
-    budget.budget["CalculatedSpend"] = {
-        "ActualSpend": {"Amount": f"{actual:.3f}", "Unit": unit},
-        "ForecastedSpend": {"Amount": f"{forecasted:.3f}", "Unit": unit},
-    }
-
-
 class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
     """The Budgets API."""
+
+    watch: ClassVar["BudgetWatch"]
+
+    def describe_budget(self) -> str:
+        """DescribeBudget, with the spending so far."""
+        self.watch.evaluate()
+        return str(super().describe_budget())
+
+    def describe_budgets(self) -> str:
+        """DescribeBudgets, with the spending so far."""
+        self.watch.evaluate()
+        return str(super().describe_budgets())
 
     def create_budget(self) -> str:
         """CreateBudget."""
@@ -55,6 +55,8 @@ class Budgets(BudgetsResponse):  # type: ignore[misc]  # moto is untyped
         for notification in notifications:
             _check_subscribers(notification["Subscribers"])
         _check_count(notifications)
+        # What was spent in skipped months does not concern the new budget.
+        self.watch.evaluate()
         response: str = super().create_budget()
         budget = self._find(self._get_param("Budget")["BudgetName"], "create budget")
         vars(budget)["tags"] = {tag["Key"]: tag["Value"] for tag in self._get_param("ResourceTags") or []}
@@ -178,7 +180,8 @@ def _key(notification: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _describe(notification: Notification) -> dict[str, Any]:
-    return {"ThresholdType": "PERCENTAGE", "NotificationState": "OK", **notification.details}
+    state = "ALARM" if vars(notification).get("is_alarming") else "OK"
+    return {"ThresholdType": "PERCENTAGE", "NotificationState": state, **notification.details}
 
 
 def _check_count(notifications: list[Any]) -> None:

@@ -5,8 +5,10 @@ import json
 import time
 import uuid
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from localaws.metering.lines import lambda_compute, lambda_requests
 from localaws.services.lambda_.environment import ExecutionEnvironment, environment_plan
 from localaws.services.lambda_.function_log import FunctionLog, Report, SystemLines, timed_out
 from localaws.services.lambda_.pool import Throttled
@@ -14,6 +16,7 @@ from localaws.services.lambda_.runtime_api import Outcome, Request
 
 if TYPE_CHECKING:
     from localaws.config import LocalAwsConfig
+    from localaws.metering.meter import Meter
     from localaws.process.pid_files import PidFiles
     from localaws.services.lambda_.code import CodeFolders
     from localaws.services.lambda_.metrics import FunctionMetrics
@@ -77,8 +80,10 @@ class Invoker:
         folders: "CodeFolders",
         pids: "PidFiles",
         metrics: "FunctionMetrics",
+        meter: "Meter",
     ) -> None:
         """Prepare."""
+        self._meter = meter
         self._config = config
         self._pool = pool
         self._folders = folders
@@ -128,6 +133,14 @@ class Invoker:
     def _record(self, function: "FunctionRecord", samples: list[tuple[str, float]], resource: str) -> None:
         name = function.function_name
         self._metrics.record(function.account_id, function.region, name, samples, resource=resource)
+
+    def _count(self, function: "FunctionRecord", billed: int) -> None:
+        """Count an invocation of some billed milliseconds for the bill."""
+        account_id, region = function.account_id, function.region
+        tags = tuple(sorted((function.tags or {}).items()))
+        self._meter.add(lambda_requests(account_id, region, tags), 1)
+        gb_seconds = Decimal(billed * int(function.memory_size)) / (1000 * 1024)
+        self._meter.add(lambda_compute(account_id, region, function.architectures[0], tags), gb_seconds)
 
     def _run(self, function: "FunctionRecord", request: Request) -> tuple[FunctionResult, float]:
         lease = self._pool.take(function)
@@ -232,6 +245,7 @@ class Invoker:
         error_type = "" if invocation.status == "timeout" else invocation.platform_error
         report = Report(request_id, milliseconds, memory, used, start, invocation.status, error_type)
         log(invocation.lines.report(report))
+        self._count(function, report.billed)
         if error_type == "Runtime.ExitError":
             log(f"RequestId: {request_id} Error: {environment.exit_reason}\nRuntime.ExitError")
 

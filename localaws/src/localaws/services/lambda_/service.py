@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from localaws.config import LocalAwsConfig
     from localaws.core.clock import SimulatedTime
+    from localaws.metering.meter import Meter
     from localaws.process.pid_files import PidFiles
     from localaws.services.cloudwatch.metric_store import MetricStore
 
@@ -42,6 +43,7 @@ class FunctionHost:
         pids: "PidFiles",
         store: "MetricStore",
         time: "SimulatedTime",
+        meter: "Meter",
         events: list[AsyncEvent],
     ) -> None:
         """Prepare without functions.
@@ -52,13 +54,14 @@ class FunctionHost:
             pids: The processes' pid files.
             store: Metrics are recorded there.
             time: The clock of metrics and of retries.
+            meter: Counts invocations for the bill.
             events: The queue of asynchronous invocations.
         """
         self._config = config
         metrics = FunctionMetrics(store, time)
         self._pool = EnvironmentPool(config.function_processes, config.idle_seconds)
         self._folder = state_dir / "functions"
-        self._invoker = Invoker(config, self._pool, CodeFolders(self._folder), pids, metrics)
+        self._invoker = Invoker(config, self._pool, CodeFolders(self._folder), pids, metrics, meter)
         self._pollers: dict[str, QueuePoller] = {}
         self._lock = threading.Lock()
         self._clock = Ticker("function-clock", self._TICK_SECONDS, self._pool.tick)

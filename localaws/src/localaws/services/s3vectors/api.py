@@ -20,6 +20,7 @@ from localaws.services.s3vectors.errors import InvalidRequest, SerializationErro
 from localaws.services.s3vectors.metadata import metadata_problem, metadata_size
 from localaws.services.s3vectors.paging import named_page, read_token, write_token
 from localaws.services.s3vectors.queries import QueryMatch, parse_query, run_query
+from localaws.services.s3vectors.usage_meter import meter_put, meter_query
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -197,6 +198,9 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
         with index.lock:
             index.rates.take(len(records))
             index.put([record["key"] for record in records], vectors, metadata)
+        if self.service.meter is not None:
+            size = sum(index.size(record["key"], record.get("metadata") or {}) for record in records)
+            meter_put(self.service.meter, self.s3vectors_backend, index, size)
         return _json({})
 
     def get_vectors(self) -> _Response:
@@ -246,6 +250,8 @@ class S3VectorsApi(S3VectorsResponse):  # type: ignore[misc]  # moto is untyped
             name, start = None, 0
             with index.lock:
                 matches = run_query(query, index)
+            if self.service.meter is not None:
+                meter_query(self.service.meter, self.s3vectors_backend, index)
         else:
             name, start = position
             matches = self.service.query_results.get(name, asked)

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from moto.s3vectors.utils import create_vector_bucket_arn
 from localaws.services.s3vectors.encryption import chosen_encryption
 from localaws.services.s3vectors.errors import InvalidRequest, S3VectorsError
 from localaws.services.s3vectors.full_text import FullTextSearch
+from localaws.services.s3vectors.metadata import metadata_size
 from localaws.services.s3vectors.vector_table import VectorTable
 from localaws.services.s3vectors.write_rates import WriteRates
 
@@ -57,6 +58,8 @@ class VectorIndex(Index):  # type: ignore[misc]  # moto is untyped
         self.encryption_configuration = encryption
         self.index_mode = _INDEX_MODE
         self.vectors = VectorTable(self.dimension, self.distance_metric)
+        #: Bytes of vectors, metadata and keys, and those without non-filterable metadata, which queries process.
+        self.stored_bytes = self.queried_bytes = 0
         self.rates = rates
         self.lock = threading.Lock()
 
@@ -73,15 +76,31 @@ class VectorIndex(Index):  # type: ignore[misc]  # moto is untyped
 
     def put(self, keys: list[str], vectors: "NDArray[np.float32]", metadata: list[dict[str, Any]]) -> None:
         """Store vectors and index their texts; see :meth:`VectorTable.put`. The caller holds the lock."""
+        self._count(keys, -1)
         self.vectors.put(keys, vectors, metadata)
+        self._count(keys, 1)
         for key, entries in zip(keys, metadata, strict=True):
             self.full_text.put(key, entries)
 
     def delete(self, keys: list[str]) -> None:
         """Delete vectors; missing keys are ignored. The caller holds the lock."""
+        self._count(keys, -1)
         self.vectors.delete(keys)
         for key in keys:
             self.full_text.delete(key)
+
+    def size(self, key: str, metadata: Mapping[str, Any]) -> int:
+        """Bytes of a vector with its key and metadata."""
+        return 4 * int(self.dimension) + len(key.encode()) + metadata_size(metadata)
+
+    def _count(self, keys: Iterable[str], sign: int) -> None:
+        """Add or subtract the bytes of the vectors that exist."""
+        for key in dict.fromkeys(keys):
+            if key in self.vectors:
+                entries = self.vectors.metadata(key)
+                filterable = {name: value for name, value in entries.items() if name not in self.non_filterable_keys}
+                self.stored_bytes += sign * self.size(key, entries)
+                self.queried_bytes += sign * self.size(key, filterable)
 
 
 class VectorsBackend(S3VectorsBackend):  # type: ignore[misc]  # moto is untyped

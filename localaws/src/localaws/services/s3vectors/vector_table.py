@@ -64,6 +64,10 @@ class VectorTable:
         """The number of vectors."""
         return len(self._rows)
 
+    def __contains__(self, key: str) -> bool:
+        """Whether a vector has this key."""
+        return key in self._rows
+
     def put(self, keys: list[str], vectors: "NDArray[np.float32]", metadata: list[dict[str, Any]]) -> None:
         """Store vectors; an existing key is overwritten.
 

@@ -27,6 +27,7 @@ from localaws.services.sagemaker.inference_components.endpoint import ComponentE
 from localaws.services.sagemaker.inference_components.host import COPY_COUNT, ComponentHost
 from localaws.services.sagemaker.quotas import ServiceQuotas
 from localaws.services.sagemaker.telemetry.data_capture import DataCapture
+from localaws.services.sagemaker.usage_meter import endpoint_rates
 from localaws.services.sagemaker.usage_metrics import UsageMetrics
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from localaws.config import LocalAwsConfig
     from localaws.core.clock import SimulatedTime
+    from localaws.metering.meter import Meter
     from localaws.process.pid_files import PidFiles
     from localaws.services.sagemaker.endpoints.capacity import VariantChange
     from localaws.services.sagemaker.endpoints.variants import Variant
@@ -61,8 +63,10 @@ class EndpointHost:
         pids: "PidFiles",
         metrics: "MetricRecorder",
         time: "SimulatedTime",
+        meter: "Meter",
     ) -> None:
         """Prepare a host without endpoints and start its clock."""
+        self.meter = meter
         self.config = config
         self.metrics = metrics
         self.time = time
@@ -85,6 +89,7 @@ class EndpointHost:
         #: Held from the check of the quotas until the new endpoint counts.
         self._admission = threading.Lock()
         self._usage = UsageMetrics(metrics, time)
+        meter.watch(lambda: endpoint_rates(self.endpoints()))
         self._clock = Ticker("endpoint-clock", self._TICK_SECONDS, self._tick)
         self._clock.start()
 
@@ -310,3 +315,4 @@ class EndpointHost:
                 # The other endpoints still get their tick.
                 _logger.exception("updating the containers of endpoint %s failed", endpoint.endpoint_name)
         self._usage.tick(endpoints, self.components.all())
+        self.meter.sample()

@@ -19,6 +19,7 @@ from localaws.services.sagemaker.endpoints.endpoint import Endpoint
 from localaws.services.sagemaker.telemetry.data_capture import CapturedRequest
 from localaws.services.sagemaker.telemetry.identities import ComponentId
 from localaws.services.sagemaker.telemetry.logs import console_link, log_group_arn
+from localaws.services.sagemaker.usage_meter import meter_request
 from localaws.services.sagemaker_runtime.component_copies import (
     COMPONENT_HEADER,
     Copies,
@@ -214,6 +215,7 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
                         self._record(variant, lease, began, sent, status=0)
                     raise
                 self._record(variant, lease, began, sent, response.status)
+                self._meter(variant, len(body), len(response.body or b""), time.perf_counter() - sent)
         except GroupThrottled as error:
             # SageMaker leaves the message of this one empty.
             raise InvocationError(400, "ThrottlingException", {"message": None}) from error
@@ -239,6 +241,17 @@ class SageMakerRuntime(SageMakerRuntimeResponse):  # type: ignore[misc]  # moto 
             samples.append(("ModelSetupTime", lease.setup_seconds * 1e6))
         self._record_samples(variant, samples)
         self.host.metrics.record(variant.spec.identity, capacity_samples(variant, lease))
+
+    def _meter(self, variant: "_Target", sent: int, received: int, seconds: float) -> None:
+        """Count the request for the bill."""
+        identity = variant.spec.identity
+        hosted_by = identity.hosted_by if isinstance(identity, ComponentId) else identity
+        endpoint = self.host.endpoint(hosted_by.account_id, hosted_by.region, hosted_by.endpoint)
+        if endpoint is None:
+            return
+        serverless = variant.spec.serverless
+        memory_mb = serverless["MemorySizeInMB"] if serverless else None
+        meter_request(self.host.meter, endpoint, sent=sent, received=received, memory_mb=memory_mb, seconds=seconds)
 
     def _record_samples(self, variant: "_Target", samples: list[tuple[str, float]]) -> None:
         """Record for the variant and, if there is one, for the component."""

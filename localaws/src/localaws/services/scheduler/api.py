@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from moto.scheduler.exceptions import ScheduleGroupNotFound, ValidationException
 from moto.scheduler.responses import EventBridgeSchedulerResponse
 
-from localaws.core.schedule_expressions import ScheduleError, parse_schedule, time_zone
+from embedstack.aws.schedule_expressions import ScheduleError, parse_schedule, time_zone
 from localaws.services.iam.role_policies import find_role, trust_statements
 from localaws.services.scheduler.deliveries import target_service
 from localaws.services.scheduler.service import Schedules

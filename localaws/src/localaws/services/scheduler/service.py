@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moto.scheduler.models import Schedule, scheduler_backends
 
-from localaws.core.schedule_expressions import parse_schedule, time_zone
+from embedstack.aws.schedule_expressions import parse_schedule, time_zone
 from localaws.core.threads import Ticker
 from localaws.services.scheduler.deliveries import Deliverer, Delivery
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from localaws.core.schedule_expressions import (
+from embedstack.aws.schedule_expressions import (
     CronExpression,
     ScheduleError,
     parse_schedule,

@@ -1,0 +1,1 @@
+"""Metering: what runs in the local AWS, at the price book's prices."""
