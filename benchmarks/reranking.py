@@ -54,17 +54,22 @@ def ndcg(ranking: Sequence[int], grades: Mapping[int, int]) -> float:
 
 
 def read_beir(folder: Path) -> JudgedSet:
-    """A set of BEIR (https://github.com/beir-cellar/beir): corpus.jsonl, queries.jsonl and qrels/test.tsv."""
+    """A set of BEIR (https://github.com/beir-cellar/beir): corpus.jsonl, queries.jsonl and qrels/test.tsv.
+
+    Empty texts, such as two of Cranfield, are left out with their judgements: they have no vector.
+    """
     corpus = [json.loads(line) for line in (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
-    positions = {document["_id"]: index for index, document in enumerate(corpus)}
-    texts = [f"{document.get('title', '')} {document['text']}".strip() for document in corpus]
+    texts = {document["_id"]: f"{document.get('title', '')} {document['text']}".strip() for document in corpus}
+    texts = {document_id: text for document_id, text in texts.items() if text}
+    positions = {document_id: index for index, document_id in enumerate(texts)}
     queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
     grades: dict[str, dict[int, int]] = defaultdict(dict)
     with (folder / "qrels" / "test.tsv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
-            if int(row["score"]) > 0:
+            if int(row["score"]) > 0 and row["corpus-id"] in positions:
                 grades[row["query-id"]][positions[row["corpus-id"]]] = int(row["score"])
-    return JudgedSet(texts, [(query["text"], grades[query["_id"]]) for query in queries if query["_id"] in grades])
+    questions = [(query["text"], grades[query["_id"]]) for query in queries if query["_id"] in grades]
+    return JudgedSet(list(texts.values()), questions)
 
 
 def write_late_interaction_model(folder: Path) -> None:

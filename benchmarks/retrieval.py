@@ -1,7 +1,7 @@
 """Quality and latency of the search modes on Postgres, with BM25 by bm25s beside them where it is installed.
 
     python benchmarks/retrieval.py --quality
-    python benchmarks/retrieval.py --quality --beir FOLDER    # a judged set in the format of BEIR
+    python benchmarks/retrieval.py --beir FOLDER …            # judged sets in the format of BEIR
     python benchmarks/retrieval.py --rows 1400 10000 100000
 
 The judged sets are docstrings of Python's standard library: the texts are names and descriptions, the queries are the
@@ -116,33 +116,36 @@ def compare_quality(store: PgVectorStore, name: str, judged: JudgedSet, *, reran
         for index, (text, vector) in enumerate(zip(judged.texts, vectors, strict=True))
     )
     rankings: dict[str, list[list[int]]] = {"dense": [], "keyword": [], "hybrid": []}
-    deep: list[list[Hit]] = []
+    candidates: list[list[Hit]] = []
     for (query, _), vector in zip(judged.questions, queries, strict=True):
         dense = opened.search(vector, K, mode="exact")
         keyword = opened.search(None, K, mode="keyword", text=query)
-        hybrid = opened.search(vector, CANDIDATES if rerank else K, mode="hybrid", text=query)
+        hybrid = opened.search(vector, K, mode="hybrid", text=query)
         for mode, hits in zip(rankings, (dense, keyword, hybrid), strict=True):
             rankings[mode].append([int(hit.record.id) for hit in hits])
-        deep.append(hybrid)
+        if rerank:
+            candidates.append(opened.search(vector, CANDIDATES, mode="hybrid", text=query))
     rankings["late chunking"] = [list(map(int, np.argsort(-(late @ vector), kind="stable")[:K])) for vector in queries]
     library = bm25_rankings(judged)
     if library is not None:
         rankings["bm25s"] = library
+    seconds = []
     if rerank:
+        rankings["hybrid + rerank"] = []
         with late_interaction() as reranker:
-            rankings["hybrid + rerank"] = [
-                [
-                    int(hits[place.index].record.id)
-                    for place in reranker.rerank(query, [hit.record.text for hit in hits])
-                ]
-                for (query, _), hits in zip(judged.questions, deep, strict=True)
-            ]
+            for (query, _), hits in zip(judged.questions, candidates, strict=True):
+                begun = time.perf_counter()
+                places = reranker.rerank(query, [hit.record.text for hit in hits])
+                seconds.append(time.perf_counter() - begun)
+                rankings["hybrid + rerank"].append([int(hits[place.index].record.id) for place in places])
     print(f"{name}: {len(judged.texts)} texts, {len(judged.questions)} queries")
     for mode, found in rankings.items():
         pairs = [(ranking, grades) for ranking, (_, grades) in zip(found, judged.questions, strict=True)]
         gain = statistics.mean(ndcg(ranking, grades) for ranking, grades in pairs)
         share = statistics.mean(recall(ranking, grades) for ranking, grades in pairs)
         print(f"  {mode:16} nDCG@{K} {gain:.3f}  recall@{K} {share:.3f}")
+    if seconds:
+        print(f"  reranking {CANDIDATES} texts: {1000 * statistics.median(seconds):.0f} ms (median)")
 
 
 def compare_latency(store: PgVectorStore, rows: int) -> None:
@@ -191,7 +194,7 @@ def _unit_vectors(random: np.random.Generator, count: int) -> "NDArray[np.float3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quality", action="store_true", help="compare the quality of the modes")
-    parser.add_argument("--beir", type=Path, help="folder of another judged set in the format of BEIR")
+    parser.add_argument("--beir", type=Path, nargs="+", default=[], help="compare it on sets in the format of BEIR")
     parser.add_argument("--rerank", action="store_true", help="also rerank the hybrid hits by late interaction")
     parser.add_argument("--rows", type=int, nargs="*", default=[], help="compare latencies at these numbers of rows")
     options = parser.parse_args()
@@ -199,15 +202,12 @@ def main() -> None:
         server = embedded_postgres.start(Path(folder) / "postgres")
         try:
             with PgVectorStore(server.url) as store:
+                sets = {folder.name: read_beir(folder) for folder in options.beir}
                 if options.quality:
-                    sets = {
-                        "python-summaries": python_library(identifiers=False),
-                        "python-names": python_library(identifiers=True),
-                    }
-                    if options.beir:
-                        sets["beir"] = read_beir(options.beir)
-                    for name, judged in sets.items():
-                        compare_quality(store, name, judged, rerank=options.rerank)
+                    sets["python-summaries"] = python_library(identifiers=False)
+                    sets["python-names"] = python_library(identifiers=True)
+                for name, judged in sets.items():
+                    compare_quality(store, name, judged, rerank=options.rerank)
                 for rows in options.rows:
                     compare_latency(store, rows)
         finally:

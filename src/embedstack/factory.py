@@ -57,7 +57,10 @@ def load_embedder(
     """
     settings = change_settings(settings, **overrides) if settings else load_settings(**overrides)
     names = [settings.embedding_backend, *settings.fallback_backends]
-    backends = [_add_resilience(_load_backend(name, settings, session), settings, on_wait) for name in names]
+    backends = [_load_backend(name, settings, session) for name in names]
+    for backend in backends:
+        backend.account(settings, session)
+    backends = [_add_resilience(backend, settings, on_wait) for backend in backends]
     embedder = backends[0] if len(backends) == 1 else FallbackEmbedder(*backends)
     warn_of_license(embedder.info)
     caches = load_caches(settings, session)

@@ -14,7 +14,7 @@ from embedstack.cache.memory import MemoryCache
 from embedstack.cache.sqlite import SqliteCache
 from embedstack.calls.call_context import Call
 from embedstack.embedders.adaptive_limits import FixedBatchSizer
-from embedstack.embedders.batching import Batch, Batcher, Limits
+from embedstack.embedders.batching import Batch, Batcher, Limits, utf8_bytes
 from embedstack.embedders.executor import arun, run
 from embedstack.embedders.identity import identity_digest
 from embedstack.embedders.integrity import are_valid
@@ -97,9 +97,12 @@ class CachedEmbedder(EmbedderMiddleware):
             flow.read(blocks), self._miss_batcher(), flow.embed, self._threads.get, self._inner_call(call),
             self.look_ahead,
         )  # fmt: skip
-        with closing(results):
-            for result in results:
-                yield from flow.take(result)
+        try:
+            with closing(results):
+                for result in results:
+                    yield from flow.take(result)
+        finally:
+            flow.record_hits()
 
     async def astream_batches(
         self, texts: "AsyncIterable[Any]", kind: "Kind", context: "Context | None", *, collect: bool, call: Call
@@ -114,14 +117,18 @@ class CachedEmbedder(EmbedderMiddleware):
             return await loop.run_in_executor(self.runner.threads.get(), variables.copy().run, self.look_up, keys)
 
         blocks = _asplit(texts, self._block_batcher(kind, context, collect=collect))
-        async with aclosing(blocks), aclosing(flow.aread(blocks, look_up)) as misses:
-            results = arun(
-                misses, self._miss_batcher(), flow.embed, self._threads.get, self._inner_call(call), self.look_ahead
-            )
-            async with aclosing(results):
-                async for result in results:
-                    for complete in flow.take(result):
-                        yield complete
+        try:
+            async with aclosing(blocks), aclosing(flow.aread(blocks, look_up)) as misses:
+                results = arun(
+                    misses, self._miss_batcher(), flow.embed, self._threads.get, self._inner_call(call),
+                    self.look_ahead,
+                )  # fmt: skip
+                async with aclosing(results):
+                    async for result in results:
+                        for complete in flow.take(result):
+                            yield complete
+        finally:
+            flow.record_hits()
 
     def embed_spans(
         self, texts: "Iterable[SpannedText]", kind: "Kind" = "document", *, context: "Context | None" = None
@@ -220,6 +227,7 @@ class _Flow:
         self._uses: Counter[bytes] = Counter()
         self._unused: list[bytes] = []
         self._room = asyncio.Event()
+        self._hits = self._tokens_of_hits = 0
 
     def read(self, items: "Iterable[Any]") -> "Iterator[Any]":
         """The cache misses, and signals for :func:`run`.
@@ -299,10 +307,15 @@ class _Flow:
     def _enter(self, block: "_Block", hits: "dict[bytes, Vector]") -> list[str]:
         """Let a block wait for its misses; returns the texts that were not sent for an earlier block."""
         block.hits = hits
-        missing = {key: text for key, text in zip(block.keys, block.batch.texts, strict=True) if key not in hits}
+        missing: dict[bytes, str] = {}
+        found = []
+        for key, text in zip(block.keys, block.batch.texts, strict=True):
+            if key in hits or key in missing:
+                found.append(text)
+            else:
+                missing[key] = text
         block.missing = list(missing)
-        meter = self._embedder.meters[0]
-        meter.count("cache_hits", len(block.keys) - len(missing))
+        self._count_hits(found)
         self._uses.update(block.missing)
         texts = []
         for key, text in missing.items():
@@ -312,7 +325,7 @@ class _Flow:
                 self._sent.append(key)
                 texts.append(text)
             else:
-                meter.count("cache_hits")
+                self._count_hits([text])
         for key in self._unused:
             if not self._uses[key]:
                 del self._results[key], self._uses[key]
@@ -320,6 +333,18 @@ class _Flow:
         self._blocks.append(block)
         self._texts += block.batch.count
         return texts
+
+    def record_hits(self) -> None:
+        """Record the cache hits of the call in the ledger."""
+        runner = self._embedder.runner
+        if self._hits and runner.accountant.is_recording:
+            runner.accountant.record_hits(self._kind, self._hits, self._tokens_of_hits)
+
+    def _count_hits(self, texts: "Iterable[str]") -> None:
+        sizes = [utf8_bytes(text) for text in texts]
+        self._hits += len(sizes)
+        self._tokens_of_hits += self._embedder.runner.estimate_tokens(sizes)
+        self._embedder.meters[0].count("cache_hits", len(sizes))
 
     @property
     def _is_full(self) -> bool:

@@ -4,11 +4,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from embedstack.calls.process_local import Lock
 from embedstack.costs.attribution import current_attribution
-from embedstack.costs.budget import open_guard
 from embedstack.costs.call_metrics import open_call_metrics
 from embedstack.costs.ledger import open_ledger
 from embedstack.costs.records import CallRecord, RecordKind
@@ -24,10 +24,22 @@ if TYPE_CHECKING:
     from embedstack.errors import EmbedStackError
     from embedstack.settings.settings import Settings
 
-__all__ = ["Accountant", "Charge", "Service", "connect_accountant"]
+__all__ = ["Accountant", "Charge", "Service", "connect_accountant", "fixed"]
 
 _logger = logging.getLogger(__name__)
 _WARNING_SECONDS = 60.0
+
+
+def fixed(tariff: Tariff) -> Callable[[], Tariff]:
+    """A function that returns a tariff, for :class:`Service`."""
+    return partial(_same, tariff)
+
+
+def _same(tariff: Tariff) -> Tariff:
+    return tariff
+
+
+_FREE = fixed(FREE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ class Service:
     backend: str
     endpoint: str
     model: str
-    tariff: Callable[[], Tariff] = lambda: FREE
+    tariff: Callable[[], Tariff] = _FREE
 
 
 class Accountant:
@@ -194,9 +206,7 @@ class Charge:
         if self._admission is not None:
             self._admission.release()
 
-    def _record(
-        self, usage: Usage, cost: int | None, *, response_bytes: int = 0, is_error: bool = False
-    ) -> None:
+    def _record(self, usage: Usage, cost: int | None, *, response_bytes: int = 0, is_error: bool = False) -> None:
         accountant = self._accountant
         if accountant.is_recording:
             service = accountant.service
@@ -227,6 +237,8 @@ def connect_accountant(service: Service, settings: "Settings", session: "boto3.S
     Raises:
         ConfigurationError: A budget is set without a ledger, or packages for the ledger are missing.
     """
+    from embedstack.costs.budget import open_guard  # noqa: PLC0415 - imports boto3
+
     ledger = open_ledger(settings)
     guard = open_guard(settings, ledger)
     return Accountant(service, ledger=ledger, guard=guard, metrics=open_call_metrics(settings, session))

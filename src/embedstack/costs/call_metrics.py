@@ -11,9 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.calls.process_local import PerProcess
 from embedstack.costs.money import to_dollars
@@ -21,6 +20,7 @@ from embedstack.costs.money import to_dollars
 if TYPE_CHECKING:
     import boto3
 
+    from embedstack.aws.clients import AwsClient
     from embedstack.costs.records import CallRecord
     from embedstack.settings.settings import Settings
 
@@ -77,13 +77,13 @@ def _values(record: "CallRecord") -> dict[str, float]:
 class CallMetrics:
     """Publishes metrics. A failure is counted and logged, and never raised."""
 
-    def __init__(self, send: Callable[[list[dict[str, Any]]], None] | None) -> None:
+    def __init__(self, client: "AwsClient | None") -> None:
         """Prepare.
 
         Args:
-            send: Sends metric data; None to print each call in the embedded metric format.
+            client: A client of ``cloudwatch``; None to print each call in the embedded metric format.
         """
-        self._send = send
+        self._client = client
         self._process = PerProcess(_Pending)
 
     def add(self, record: "CallRecord") -> None:
@@ -92,8 +92,8 @@ class CallMetrics:
         if not values:
             return
         name = record.endpoint or record.model
-        if self._send is None:
-            print(_embedded(name, values, record.at))  # noqa: T201 - Lambda's output goes to CloudWatch
+        if self._client is None:
+            print(_embedded(name, values, record.at))
             return
         self._process.get().add(name, values, self.flush)
 
@@ -101,11 +101,13 @@ class CallMetrics:
         """Send what is pending."""
         process = self._process.get()
         datums = process.take()
-        if self._send is None:
+        if self._client is None:
             return
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only if metrics are on
+
         try:
             for start in range(0, len(datums), _MAX_DATUMS):
-                self._send(datums[start : start + _MAX_DATUMS])
+                self._client.call(partial(_put, datums[start : start + _MAX_DATUMS]))
         except (BotoCoreError, ClientError) as error:
             process.fail(error)
 
@@ -158,6 +160,10 @@ class _Pending:
             _logger.warning("Metrics of calls could not be sent to CloudWatch (%s).", type(error).__name__)
 
 
+def _put(datums: list[dict[str, Any]], cloudwatch: Any) -> None:
+    cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=datums)
+
+
 def _repeat(flush: Callable[[], None]) -> None:
     while True:
         time.sleep(PERIOD_SECONDS)
@@ -165,7 +171,7 @@ def _repeat(flush: Callable[[], None]) -> None:
 
 
 def _embedded(endpoint: str, values: dict[str, float], at: float) -> str:
-    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html"""
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     metrics = [{"Name": name, "Unit": _UNITS[name]} for name in values]
     directive = {"Namespace": NAMESPACE, "Dimensions": [[_DIMENSION]], "Metrics": metrics}
     return json.dumps(
@@ -186,9 +192,4 @@ def open_call_metrics(settings: "Settings", session: "boto3.Session | None" = No
         return CallMetrics(None)
     from embedstack.aws.clients import AwsClient  # noqa: PLC0415 - only if metrics are on
 
-    client = AwsClient("cloudwatch", settings, max_connections=1, session=session)
-
-    def send(datums: list[dict[str, Any]]) -> None:
-        client.call(lambda cloudwatch: cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=datums))
-
-    return CallMetrics(send)
+    return CallMetrics(AwsClient("cloudwatch", settings, max_connections=1, session=session))

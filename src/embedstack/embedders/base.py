@@ -349,7 +349,7 @@ class Embedder(ModelClient, ABC):
             self.model.check(vectors, len(texts))
             return vectors
 
-        return self.runner.run(texts, send)
+        return self.runner.run(texts, kind, send)
 
     def request_span_vectors(
         self, texts: Sequence[str], spans: Sequence[Sequence[Span]], kind: Kind
@@ -369,7 +369,7 @@ class Embedder(ModelClient, ABC):
             self.model.check(np.concatenate(vectors_by_text), sum(map(len, spans)))
             return vectors_by_text
 
-        return self.runner.run(texts, send)
+        return self.runner.run(texts, kind, send)
 
     def embed_prompted_texts(self, batch: Batch, kind: Kind, *, collect: bool) -> BatchResult:
         """Embed one batch with as many requests as it takes; see :func:`embed_isolated`."""

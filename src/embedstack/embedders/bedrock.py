@@ -1,6 +1,7 @@
 """Embeds with Bedrock's embedding models: Titan v1 and v2, Nova 2 for text, Cohere v3 and v4."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -8,6 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from embedstack.aws.bedrock import base_model_id, check_residency
 from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import parse_json, read_body, token_count
+from embedstack.costs.accounting import Service
+from embedstack.costs.aws_tariffs import bedrock_token_tariff
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.json_encoding import json_bytes
@@ -84,6 +87,7 @@ class BedrockEmbedder(Embedder):
         takes_one_text = base.startswith((_TITAN, _NOVA))
         limits = Limits(1 if takes_one_text else _COHERE_ITEMS, concurrency=concurrency)
         super().__init__(info.shortened(dimensions) if dimensions else info, limits, prompts=prompts, price=price)
+        self._settings = settings.without_secrets()
         self._model_id = model_id
         self._base = base
         self._truncate = truncate
@@ -94,6 +98,12 @@ class BedrockEmbedder(Embedder):
             read_timeout=settings.embedding_timeout_seconds,
             session=session,
         )
+
+    @property
+    def service(self) -> Service:
+        """The model on Bedrock, charged by tokens."""
+        tariff = partial(bedrock_token_tariff, self._settings, self._client.region, self._model_id)
+        return Service("bedrock", self._model_id, self._base, tariff)
 
     def disable_retries(self) -> None:
         """Send every request once from now on."""

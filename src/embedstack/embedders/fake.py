@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedstack.calls.process_local import Lock
+from embedstack.costs.accounting import Service
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.models.model_info import ModelInfo
@@ -50,6 +51,11 @@ class FakeEmbedder(Embedder):
         self.requests: list[list[str]] = []
         self._fault = fault
         self._lock = Lock()
+
+    @property
+    def service(self) -> Service:
+        """Free."""
+        return Service("fake", "", self.info.model_id)
 
     def vector_identity(self) -> Mapping[str, Any]:
         """The model; a text's vector depends on nothing else."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedstack.calls.process_local import PerProcess, keep_forever
+from embedstack.costs.accounting import Service
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits
 from embedstack.errors import ConfigurationError, InputError, ModelFailed
@@ -70,6 +71,11 @@ class LocalEmbedder(Embedder):
         self._folder = folder.absolute()
         # Its threads do not exist in a child, which loads the model again. Finalizing it would wait for them.
         self._encoder = PerProcess(partial(_load, self._folder, model, options), discard=keep_forever)
+
+    @property
+    def service(self) -> Service:
+        """The model in this process."""
+        return Service("local", "", self.info.model_id)
 
     def vector_identity(self) -> Mapping[str, Any]:
         """The model in these files on this device, and whether it truncates."""

@@ -1,14 +1,20 @@
 """What clients of a model share: the model, the limits of a request, threads and counters."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from embedstack.calls.call_context import Call
+from embedstack.costs.accounting import Accountant, Service, connect_accountant, fixed
+from embedstack.costs.tariffs import FREE, Unpriced
 from embedstack.embedders.request_runner import READER_THREADS, RequestRunner
 from embedstack.embedders.usage import Meter, Price, Stats
 
 if TYPE_CHECKING:
+    import boto3
+
     from embedstack.embedders.batching import Limits
     from embedstack.models.model_info import ModelIdentity, ModelInfo
+    from embedstack.settings.settings import Settings
 
 __all__ = ["ModelClient"]
 
@@ -28,11 +34,32 @@ class ModelClient:
         Args:
             info: The model that is called.
             limits: Limits of one request.
-            price: Price of the backend; None for free.
+            price: A stated price, which takes precedence over the price book.
         """
         self.limits = limits
-        self.runner = RequestRunner(info, limits, price)
+        self._price = price
+        service = Service(type(self).__name__, "", info.model_id, fixed(price or FREE))
+        self.runner = RequestRunner(info, limits, Accountant(service))
         self.meters: tuple[Meter, ...] = (self.runner.meter,)
+
+    @property
+    def service(self) -> Service:
+        """What is called and how it is charged; a backend overrides it."""
+        reason = f"{type(self).__name__} has no price. Pass price=Price(…); Price() is free."
+        return replace(self.runner.accountant.service, tariff=fixed(Unpriced(reason)))
+
+    def account(self, settings: "Settings", session: "boto3.Session | None" = None) -> None:
+        """Record requests in the ledger, and admit them by budgets, as far as the settings have them.
+
+        Args:
+            settings: COSTS_LEDGER, CLOUDWATCH_METRICS_ENABLED and the budgets.
+            session: A custom boto3 session, for metrics.
+
+        Raises:
+            ConfigurationError: A budget is set without a ledger, or packages for the ledger are missing.
+        """
+        service = self.service if self._price is None else replace(self.service, tariff=fixed(self._price))
+        self.runner.accountant = connect_accountant(service, settings, session)
 
     @property
     def served_model(self) -> "ModelIdentity | None":

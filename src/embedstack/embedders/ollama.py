@@ -8,6 +8,7 @@ import urllib3
 
 from embedstack.calls.http_responses import parse_json, read_body, response_errors, retry_after_seconds, token_count
 from embedstack.calls.process_local import PerProcess, close_inherited_pools
+from embedstack.costs.accounting import Service
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits, TextSizes
 from embedstack.embedders.json_encoding import json_bytes, json_text_sizes
@@ -75,6 +76,11 @@ class OllamaEmbedder(Embedder):
         self._http = PerProcess(
             partial(_connections, self.limits.concurrency, read_timeout), discard=close_inherited_pools
         )
+
+    @property
+    def service(self) -> Service:
+        """The model on Ollama."""
+        return Service("ollama", "", self.info.model_id)
 
     def text_sizes(self) -> TextSizes:
         """Bytes that texts take in a request."""

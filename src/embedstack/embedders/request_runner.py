@@ -1,8 +1,7 @@
 """Runs the requests of one backend: in a separate thread pool, within its concurrency, with counters."""
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,12 +10,14 @@ from embedstack.calls.process_local import PerProcess, keep_forever
 from embedstack.calls.threads import DaemonThreadPool
 from embedstack.embedders.adaptive_limits import AdaptiveConcurrency, BatchSizer
 from embedstack.embedders.batching import Limits, estimate_tokens, utf8_bytes
-from embedstack.embedders.usage import Meter, Price
+from embedstack.embedders.usage import Meter
 from embedstack.errors import EmbedStackError, Throttled
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from embedstack.costs.accounting import Accountant
+    from embedstack.costs.records import RecordKind
     from embedstack.models.model_info import ModelInfo
 
 _Result = TypeVar("_Result")
@@ -37,57 +38,71 @@ class RequestRunner:
     """Runs requests and learns from them. A backend has one, which the middleware around it uses too.
 
     Attributes:
+        accountant: Accounts for the requests.
         meter: Counts the requests.
         sizer: Texts per request, learned from the responses.
         threads: The thread pool of each process.
     """
 
-    def __init__(self, info: "ModelInfo", limits: Limits, price: Price | None) -> None:
+    def __init__(self, info: "ModelInfo", limits: Limits, accountant: "Accountant") -> None:
         """Prepare; no thread is started yet.
 
         Args:
             info: The model that is called.
             limits: Limits of one request.
-            price: Price of the backend; None for free.
+            accountant: Accounts for the requests.
         """
         self._info = info
-        self.meter = Meter(price)
+        self.accountant = accountant
+        self.meter = Meter()
         self.sizer = BatchSizer(limits.max_items)
         self.threads = thread_pool(limits.concurrency)
         self._concurrency = PerProcess(partial(AdaptiveConcurrency, limits.concurrency))
         self._request = PerProcess(threading.local)
 
-    def run(self, texts: Sequence[str], send: Callable[[], _Result]) -> _Result:
+    def run(self, texts: Sequence[str], kind: "RecordKind", send: Callable[[], _Result]) -> _Result:
         """Send one request.
 
         Args:
             texts: The inputs of the request as the model reads them, with their prompts.
+            kind: What the model is called for.
             send: Sends it in this thread and checks the response; may call :meth:`count_tokens` and
                 :meth:`release_slot`.
 
         Raises:
-            EmbedStackError: The request failed, or its response is not valid.
+            EmbedStackError: The request failed, its response is not valid, or a budget is spent.
         """
         request = self._request.get()
+        sizes = [utf8_bytes(text) for text in texts]
         with self._concurrency.get().slot() as request.slot:
             Call.current().check()
             request.tokens = None
-            started = time.perf_counter()
+            estimate = self.estimate_tokens(sizes) if self.accountant.needs_estimates else 0
+            charge = self.accountant.begin(kind, len(texts), tokens=estimate, request_bytes=sum(sizes))
             try:
                 result = send()
             except EmbedStackError as error:
                 self.meter.count("failures")
                 if isinstance(error, Throttled):
                     self.meter.count("throttles")
+                charge.fail(error)
                 raise
-            seconds = time.perf_counter() - started
-        tokens = request.tokens
-        if tokens is None:
-            estimates = (estimate_tokens(utf8_bytes(text)) for text in texts)
-            tokens = sum(min(estimate, self._info.max_tokens or estimate) for estimate in estimates)
+            except BaseException:
+                charge.abandon()
+                raise
+            tokens = request.tokens
+            if tokens is None:
+                tokens = estimate or self.estimate_tokens(sizes)
+            seconds, cost = charge.succeed(tokens)
         self.sizer.record_latency(seconds)
-        self.meter.record_request(texts=len(texts), tokens=tokens, seconds=seconds)
+        self.meter.record_request(texts=len(texts), tokens=tokens, seconds=seconds, cost=cost)
         return result
+
+    def estimate_tokens(self, sizes: Iterable[int]) -> int:
+        """Tokens that the model reads of texts of these sizes in bytes, estimated."""
+        most = self._info.max_tokens
+        estimates = map(estimate_tokens, sizes)
+        return sum(estimates) if most is None else sum(min(estimate, most) for estimate in estimates)
 
     def count_tokens(self, tokens: int) -> None:
         """Record the tokens that the service counted for the request of this thread."""

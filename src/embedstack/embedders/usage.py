@@ -3,11 +3,14 @@
 import threading
 from collections import deque
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from embedstack.calls.process_local import renew_after_fork
+from embedstack.costs.money import to_dollars, to_picodollars
+from embedstack.costs.tariffs import FreeTariff, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,9 +21,9 @@ __all__ = ["Meter", "Price", "Stats"]
 _LATENCIES_KEPT = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """Price of a backend in US dollars: the sum of three parts.
+@dataclass(frozen=True)
+class Price(FreeTariff):
+    """A price that the application states, in US dollars: the sum of three parts. Failed requests cost nothing.
 
     Attributes:
         per_million_tokens: Per million tokens, as Bedrock charges.
@@ -31,6 +34,15 @@ class Price:
     per_million_tokens: float = 0.0
     per_second: float = 0.0
     per_request: float = 0.0
+
+    def cost(self, usage: Usage) -> int | None:
+        """Cost of a request in picodollars."""
+        tokens = usage.tokens + usage.output_tokens
+        return to_picodollars(
+            Decimal(str(self.per_request))
+            + Decimal(str(self.per_second)) * Decimal(str(usage.milliseconds)) / 1000
+            + Decimal(str(self.per_million_tokens)) * tokens / 10**6
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,7 @@ class Stats:
         latency_p50_ms: Median latency of a request in milliseconds; 0 before the first.
         latency_p95_ms: 95th percentile of the latency in milliseconds.
         latency_p99_ms: 99th percentile of the latency in milliseconds.
-        cost_usd: Cost in US dollars by the configured price; 0 without one.
+        cost_usd: Cost in US dollars, as far as the price is known; without instance-hours.
     """
 
     requests: int = 0
@@ -67,8 +79,7 @@ class Stats:
 class Meter:
     """Counts for one backend. Middleware around it counts into the same meter."""
 
-    def __init__(self, price: Price | None = None) -> None:
-        self._price = price or Price()
+    def __init__(self) -> None:
         renew_after_fork(self)
         self.after_fork()
 
@@ -79,20 +90,26 @@ class Meter:
         self._counts = dict.fromkeys(
             ("requests", "failures", "texts", "tokens", "cache_hits", "retries", "throttles"), 0
         )
-        self._cost = 0.0
+        self._cost = 0
 
-    def __reduce__(self) -> "tuple[type[Meter], tuple[Price]]":
-        return Meter, (self._price,)
+    def __reduce__(self) -> "tuple[type[Meter], tuple[()]]":
+        return Meter, ()
 
-    def record_request(self, *, texts: int, tokens: int, seconds: float) -> None:
-        """Count a request with a valid response."""
-        price = self._price
+    def record_request(self, *, texts: int, tokens: int, seconds: float, cost: int | None = 0) -> None:
+        """Count a request with a valid response.
+
+        Args:
+            texts: Its texts.
+            tokens: Their tokens.
+            seconds: Its duration.
+            cost: Its cost in picodollars; None if the price is unknown.
+        """
         with self._lock:
             self._counts["requests"] += 1
             self._counts["texts"] += texts
             self._counts["tokens"] += tokens
             self._latencies.append(seconds * 1000)
-            self._cost += price.per_request + price.per_second * seconds + price.per_million_tokens * tokens / 1e6
+            self._cost += cost or 0
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to a counter of :class:`Stats`."""
@@ -102,14 +119,14 @@ class Meter:
     @property
     def cost_usd(self) -> float:
         """Cost so far, in US dollars."""
-        return self._cost
+        return float(to_dollars(self._cost))
 
     @staticmethod
     def summarize(meters: "Iterable[Meter]") -> Stats:
         """The sum of several meters, with the percentiles of all their latencies."""
         counts: dict[str, int] = {}
         latencies: list[float] = []
-        cost = 0.0
+        cost = 0
         for meter in meters:
             with meter._lock:  # noqa: SLF001 - a meter of the same class
                 latencies.extend(meter._latencies)  # noqa: SLF001
@@ -117,4 +134,6 @@ class Meter:
                 for name, number in meter._counts.items():  # noqa: SLF001
                     counts[name] = counts.get(name, 0) + number
         p50, p95, p99 = (float(value) for value in np.percentile(latencies or [0.0], [50, 95, 99]))
-        return Stats(**counts, latency_p50_ms=p50, latency_p95_ms=p95, latency_p99_ms=p99, cost_usd=cost)
+        return Stats(
+            **counts, latency_p50_ms=p50, latency_p95_ms=p95, latency_p99_ms=p99, cost_usd=float(to_dollars(cost))
+        )

@@ -139,7 +139,7 @@ class Reranker(ModelClient, ABC):
             return scores
 
         # A cross-encoder reads the query with every text.
-        return self.runner.run([query + text for text in texts], send)
+        return self.runner.run([query + text for text in texts], "rerank", send)
 
     def score_texts(self, query: str, texts: Sequence[str], call: "Call") -> "Scores":
         """Score texts that were checked, with several concurrent requests."""

@@ -1,6 +1,7 @@
 """Reranks with Bedrock's reranking models: Cohere Rerank 3.5 and Amazon Rerank 1.0."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -8,6 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from embedstack.aws.bedrock import base_model_id, check_residency
 from embedstack.aws.clients import AwsClient
 from embedstack.calls.http_responses import parse_json, read_body
+from embedstack.costs.accounting import Service
+from embedstack.costs.aws_tariffs import bedrock_query_tariff
 from embedstack.embedders.adaptive_limits import FixedBatchSizer
 from embedstack.embedders.batching import Limits
 from embedstack.embedders.json_encoding import json_bytes
@@ -74,6 +77,7 @@ class BedrockReranker(Reranker):
         limits = Limits(_MAX_DOCUMENTS, max_bytes=_MAX_BYTES, concurrency=concurrency)
         super().__init__(find_model(base) or ModelInfo(base, kind="reranker"), limits, price=price)
         self.runner.sizer = FixedBatchSizer(limits.max_items)
+        self._settings = settings.without_secrets()
         self._model_id = model_id
         self._options = {"api_version": _COHERE_API_VERSION} if base.startswith(_COHERE) else {}
         self._client = AwsClient(
@@ -83,6 +87,12 @@ class BedrockReranker(Reranker):
             read_timeout=settings.embedding_timeout_seconds,
             session=session,
         )
+
+    @property
+    def service(self) -> Service:
+        """The model on Bedrock, charged by queries."""
+        tariff = partial(bedrock_query_tariff, self._settings, self._client.region, self._model_id)
+        return Service("bedrock", self._model_id, self.info.model_id, tariff)
 
     def disable_retries(self) -> None:
         """Send every request once from now on."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from embedstack.cache.layers import CacheLayers
 from embedstack.cache.memory import MemoryCache
+from embedstack.embedders.batching import utf8_bytes
 from embedstack.embedders.identity import identity_digest
 from embedstack.errors import EmbedStackError
 from embedstack.rerankers.middleware import RerankerMiddleware
@@ -81,7 +82,11 @@ class CachedReranker(RerankerMiddleware):
             digest.update(text.encode())
             keys.append(digest.digest())
         pairs = _Pairs(keys, texts, self._caches.get(keys))
+        hits = [text for key, text in zip(keys, texts, strict=True) if key in pairs.hits]
         self.meters[0].count("cache_hits", len(texts) - len(pairs.missing))
+        if self.runner.accountant.is_recording:
+            saved = self.runner.estimate_tokens(utf8_bytes(query) + utf8_bytes(text) for text in hits)
+            self.runner.accountant.record_hits("rerank", len(hits), saved)
         return pairs
 
     def _complete(self, pairs: "_Pairs", scores: "Scores | tuple[()]") -> "Scores":

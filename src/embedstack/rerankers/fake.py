@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from embedstack.calls.process_local import Lock
+from embedstack.costs.accounting import Service
 from embedstack.embedders.batching import Limits
 from embedstack.models.model_info import ModelInfo
 from embedstack.rerankers.base import Reranker
@@ -49,6 +50,11 @@ class FakeReranker(Reranker):
         self.requests: list[tuple[str, list[str]]] = []
         self._fault = fault
         self._lock = Lock()
+
+    @property
+    def service(self) -> Service:
+        """Free."""
+        return Service("fake", "", self.info.model_id)
 
     def score_identity(self) -> Mapping[str, Any]:
         """The model; a score depends on nothing else."""

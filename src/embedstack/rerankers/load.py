@@ -47,10 +47,11 @@ def load_reranker(
     """
     settings = change_settings(settings, **overrides) if settings else load_settings(**overrides)
     limit = RateLimit(settings.embedding_requests_per_second, settings.embedding_texts_per_second)
-    backends = [
-        ResilientReranker(_load_backend(name, settings, session), retry=Retry(on_wait=on_wait), limit=limit)
-        for name in (settings.reranker_backend, *settings.reranker_fallback_backends)
-    ]
+    backends: list[Reranker] = []
+    for name in (settings.reranker_backend, *settings.reranker_fallback_backends):
+        backend = _load_backend(name, settings, session)
+        backend.account(settings, session)
+        backends.append(ResilientReranker(backend, retry=Retry(on_wait=on_wait), limit=limit))
     reranker: Reranker = backends[0] if len(backends) == 1 else FallbackReranker(*backends)
     warn_of_license(reranker.info)
     caches = load_caches(settings, session)

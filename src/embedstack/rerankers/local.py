@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embedstack.calls.process_local import PerProcess, keep_forever
+from embedstack.costs.accounting import Service
 from embedstack.embedders.batching import Limits
 from embedstack.errors import ConfigurationError, ModelFailed
 from embedstack.models.local_files import file_versions, require_model_folder
@@ -60,6 +61,11 @@ class LocalReranker(Reranker):
         self._options = {"truncate": truncate, "raw_scores": raw_scores}
         # Its threads do not exist in a child, which loads the model again. Finalizing it would wait for them.
         self._cross_encoder = PerProcess(partial(_load, self._folder, model), discard=keep_forever)
+
+    @property
+    def service(self) -> Service:
+        """The model in this process."""
+        return Service("local", "", self.info.model_id)
 
     def score_identity(self) -> Mapping[str, Any]:
         """The model in these files, and the options of a request."""

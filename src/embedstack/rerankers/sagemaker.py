@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from embedstack.costs.accounting import Service
     from embedstack.embedders.usage import Price
     from embedstack.models.model_info import ModelIdentity, ModelInfo
 
@@ -86,6 +87,11 @@ class SageMakerReranker(Reranker):
     def served_model(self) -> "ModelIdentity | None":
         """The model that the endpoint's responses name; None if they name none."""
         return self._invoker.served_model
+
+    @property
+    def service(self) -> "Service":
+        """The endpoint."""
+        return self._invoker.service
 
     def disable_retries(self) -> None:
         """Send every request once from now on."""

@@ -132,6 +132,8 @@ class Settings(_BaseSettings):
         sagemaker_endpoint: Name of the endpoint.
         sagemaker_inference_component: The inference component to call, if the endpoint has any, as one that scales to
             zero does.
+        sagemaker_serverless_memory_mb: Memory of a serverless endpoint in MB, by which its calls are priced; None reads
+            it from SageMaker.
         sagemaker_verify_model: Compare the endpoint's description in SageMaker with the configured model, once, if its
             responses do not name the model.
         sagemaker_batch_size: Texts per request, at most. Text Embeddings Inference accepts 32.
@@ -215,6 +217,7 @@ class Settings(_BaseSettings):
         default=None, validation_alias=AliasChoices("sagemaker_endpoint", "sagemaker_endpoint_name")
     )
     sagemaker_inference_component: str | None = None
+    sagemaker_serverless_memory_mb: int | None = Field(default=None, ge=1024, le=6144)
     sagemaker_verify_model: bool = True
     sagemaker_batch_size: int = Field(default=32, ge=1)
     embedding_device: str = Field(default="cpu", validation_alias=AliasChoices("embedding_device", "st_device"))

@@ -120,6 +120,9 @@ CASES = [
     ("en", ["call foo.bar(x)", "bar none"], "foo.bar", ["t0000", "t0001"]),
     ("en", ["version 3.11.0", "version 3.12.0"], '"3.11.0"', ["t0000", "t0001"]),
     ("en", ["a state-of-the-art engine", "art"], "state-of-the-art", ["t0000", "t0001"]),
+    ("en", ["high-temperature water", "air of high temperature"], "high-temperature air", ["t0001", "t0000"]),
+    ("en", ["the theory", "e.g. a cat, i.e. an animal"], "theory, e.g. of groups, i.e. sets", ["t0000"]),
+    ("en", ["U.S. law", "letters u and s"], "U.S. taxes", ["t0000"]),
     ("fr", ["re\u0301sume\u0301", "autre"], "r\u00e9sum\u00e9", ["t0000"]),
 ]
 

@@ -10,6 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from embedstack.aws.clients import AwsClient, require_account
 from embedstack.calls.http_responses import read_body
+from embedstack.costs.accounting import Service, fixed
+from embedstack.costs.tariffs import SharedTariff
 from embedstack.embedders.base import Embedder
 from embedstack.embedders.batching import Limits, TextSizes
 from embedstack.embedders.json_encoding import json_bytes
@@ -208,6 +210,11 @@ class AsyncEmbedder(Embedder):
         self._endpoint = endpoint
         self._is_verified = False
         self._truncate = truncate
+
+    @property
+    def service(self) -> Service:
+        """The endpoint, which is billed by instance-hours."""
+        return Service("sagemaker-async", self._endpoint.name, self.info.model_id, fixed(SharedTariff()))
 
     def vector_identity(self) -> Mapping[str, Any]:
         """The model, the endpoint that serves it, and whether it truncates."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from embedstack.costs.accounting import Service
     from embedstack.embedders.prompts import Kind
     from embedstack.embedders.spans import Span
     from embedstack.embedders.usage import Price
@@ -107,6 +108,11 @@ class SageMakerEmbedder(Embedder):
     def text_sizes(self) -> TextSizes:
         """Bytes that texts take in a request."""
         return TEXT_SIZES
+
+    @property
+    def service(self) -> "Service":
+        """The endpoint."""
+        return self._invoker.service
 
     def disable_retries(self) -> None:
         """Send every request once from now on."""

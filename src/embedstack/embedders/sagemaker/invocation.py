@@ -1,5 +1,6 @@
 """Calls an endpoint with ``InvokeEndpoint``, and verifies the model that it serves."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -7,6 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from embedstack.aws.clients import AwsClient, require_account
 from embedstack.calls.http_responses import read_body
 from embedstack.calls.process_local import Lock
+from embedstack.costs.accounting import Service
+from embedstack.costs.aws_tariffs import sagemaker_tariff
 from embedstack.embedders.sagemaker.model_identity import served_models
 from embedstack.models.model_info import ModelIdentity
 
@@ -86,6 +89,15 @@ class EndpointInvoker:
     def address(self) -> str:
         """URL of the service."""
         return self._client.endpoint_url
+
+    @property
+    def service(self) -> Service:
+        """The endpoint, for the ledger."""
+        settings = self._settings.without_secrets()
+        tariff = partial(
+            sagemaker_tariff, settings, self._client.region, self.endpoint, dict(self.routing), self._session
+        )
+        return Service("sagemaker", self.endpoint, self._model.model_id, tariff)
 
     def disable_retries(self) -> None:
         """Send every request once from now on."""

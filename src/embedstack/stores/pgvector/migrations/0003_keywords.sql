@@ -28,7 +28,9 @@ ALTER TABLE generations ALTER COLUMN text_search SET NOT NULL;
 
 -- The terms of a text with their frequencies:
 --   words: stemmed, without stop words. Punctuation separates words, so that "foo.bar" is found by "bar".
---   identifiers: words joined by punctuation, such as "ERR_CONN_42" or "3.11.0", also as a whole.
+--   identifiers: words joined by punctuation, such as "ERR_CONN_42" or "3.11.0", also as a whole. In a query of several
+--   words, words joined by hyphens only are no identifier.
+--   abbreviations: letters separated by dots, such as "U.S.", only as a whole. "e.g." and "i.e." are stop words.
 --   scripts without spaces between words: pairs of adjacent characters. Texts are also indexed by single characters, for
 --   queries of one character.
 -- A tsvector has at most 1 MB (PostgreSQL documentation, 12.11), and a character at most 4 bytes.
@@ -53,7 +55,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     )
     SELECT lexeme, cardinality(positions), true
     FROM normalized, unnest(to_tsvector(configuration, regexp_replace(
-        text,
+        regexp_replace(text, '(?<![[:alnum:].])[[:alpha:]](?:\.[[:alpha:]])+(?![[:alnum:]])', ' ', 'g'),
         '[!-/:-@\[-`{-~\u0E00-\u0EFF\u1000-\u109F\u1780-\u17FF\u3005\u3040-\u30FF\u3400-\u4DBF\u4E00-\u9FFF\uAC00-\uD7AF'
         '\U00020000-\U0003FFFF]+',
         ' ', 'g'
@@ -61,7 +63,9 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     UNION ALL
     SELECT lower(match[1]), count(*)::integer, false
     FROM normalized, regexp_matches(text, '([[:alnum:]]+(?:[-_.:/@#+\\~$]+[[:alnum:]]+)+)', 'g') AS match
-    WHERE length(match[1]) <= 200
+    WHERE length(match[1]) <= 200 AND lower(match[1]) NOT IN ('e.g', 'i.e')
+        -- Compounds such as "high-temperature" would weigh twice as much as other words.
+        AND NOT (is_query AND match[1] ~ '^[[:alpha:]-]+$' AND btrim(text) ~ '\s')
     GROUP BY 1
     UNION ALL
     SELECT substr(run, start, 2), count(*)::integer, true
