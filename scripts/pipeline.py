@@ -32,7 +32,7 @@ from embedstack_ops.cli.checkout import (
 )
 from embedstack_ops.cli.command import exit_on_error, progress_bar
 from embedstack_ops.cli.target import acting_on_local
-from embedstack_ops.lambda_packages.build import FUNCTIONS
+from embedstack_ops.lambda_packages.build import PIPELINE_FUNCTIONS
 from embedstack_ops.lambda_packages.wheels import Target
 from embedstack_ops.terraform.driver import TerraformRoot
 from localaws.config import LocalAwsConfig
@@ -79,7 +79,7 @@ def main(count: int, documents: Path | None, store: str) -> None:
 
 def _run(console: Console, count: int, documents: Path | None, store: str) -> bool:
     """Deploy, ingest and search; whether all documents were read and all searches returned hits."""
-    for package in package_functions.build(FUNCTIONS, Target.of_this_machine()):
+    for package in package_functions.build(PIPELINE_FUNCTIONS, Target.of_this_machine()):
         console.print(f"  {os.path.relpath(package.path)}  [dim]{package.packed_bytes / 1e6:.1f} MB[/]")
     console.print("[bold]2/4[/] Deploying terraform/ with the pipeline")
     outputs = _deploy(console, _write_aurora_variables() if store == "aurora" else _local_variables())
@@ -138,7 +138,9 @@ def _local_variables() -> Path:
 def _package_variables() -> dict[str, str]:
     """Terraform variables for the packages built for this machine."""
     target = Target.of_this_machine()
-    packages = {f"{name}_package": str(ROOT / ".local" / "lambda" / target.name / f"{name}.zip") for name in FUNCTIONS}
+    packages = {
+        f"{name}_package": str(ROOT / ".local" / "lambda" / target.name / f"{name}.zip") for name in PIPELINE_FUNCTIONS
+    }
     return {"architecture": target.architecture, "python_version": target.terraform_python, **packages}
 
 

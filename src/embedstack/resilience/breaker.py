@@ -54,6 +54,17 @@ class CircuitBreaker:
                 return "closed"
             return "open" if self._seconds_left() > 0 else "half-open"
 
+    def open(self) -> None:
+        """Open it now, for example because a health check received wrong vectors."""
+        with self._lock:
+            self._failures = max(self._failures, 1)
+            self._opened = self._clock.now()
+            self._probing = False
+
+    def close(self) -> None:
+        """Close it now, for example because a health check received correct vectors."""
+        self._succeeded()
+
     @contextmanager
     def guard(self) -> Iterator[None]:
         """Run the block and learn from how it ends; a rejected or throttled request is not an outage.

@@ -41,6 +41,7 @@ _MODEL_FACTS = (
     "embedding_dimensions", "embedding_document_prompt", "embedding_max_tokens", "embedding_model_revision",
     "embedding_query_prompt",
 )  # fmt: skip
+_HEALTH_ACTIONS = frozenset({"redeploy", "wake"})
 #: Characters of a value that an error quotes, at most.
 _QUOTED_CHARACTERS = 80
 
@@ -170,6 +171,18 @@ class Settings(_BaseSettings):
         costs_context_budgets: Monthly budgets of contexts, in the same form.
         costs_time_zone: Time zone in which months begin.
         costs_alert_topic_arn: SNS topic for alerts of budgets; None logs them only.
+        health_endpoints: Endpoints that the health check probes, separated by commas; empty for SAGEMAKER_ENDPOINT.
+        health_rerankers: Endpoints with reranking models that it probes; empty for RERANKER_ENDPOINT.
+        health_bedrock_models: Bedrock's ids of the embedding models that it probes, separated by commas.
+        health_state: Folder, or ``s3://bucket/prefix``, of the health check's state and history.
+        health_topic_arn: SNS topic that is told of outages and recoveries; None for none.
+        health_metrics: Send the figures of the health check to CloudWatch.
+        health_monitor: Name of this monitor, dimension of its CloudWatch metric UnhealthyTargets.
+        health_latency_ms: Target of the median duration of a probe of five short texts, in milliseconds.
+        health_timeout_seconds: Timeout of a probe in seconds.
+        health_actions: Recovery actions, separated by commas: ``wake`` wakes up an endpoint that is scaled to zero,
+            ``redeploy`` deploys the last good configuration during an outage; empty for none.
+        health_actions_per_hour: Recovery actions of a target in an hour, at most.
     """
 
     aws_account_id: str | None = Field(default=None, pattern=r"^\d{12}$")
@@ -253,6 +266,19 @@ class Settings(_BaseSettings):
     costs_context_budgets: str | None = None
     costs_time_zone: str = "UTC"
     costs_alert_topic_arn: str | None = Field(default=None, pattern=_TOPIC_ARN)
+    health_endpoints: str = ""
+    health_rerankers: str = ""
+    health_bedrock_models: str = ""
+    health_state: str = ".local/health"
+    health_topic_arn: str | None = Field(
+        default=None, pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$"
+    )
+    health_metrics: bool = False
+    health_monitor: str = Field(default="embedstack", pattern=r"^[A-Za-z0-9_.-]{1,100}$")
+    health_latency_ms: float = Field(default=1000, gt=0)
+    health_timeout_seconds: float = Field(default=30, gt=0)
+    health_actions: str = ""
+    health_actions_per_hour: int = Field(default=3, ge=1)
 
     @field_validator("aws_endpoint_url", "ollama_host")
     @classmethod
@@ -299,6 +325,14 @@ class Settings(_BaseSettings):
             raise ValueError("Write an ISO 639-1 code such as en or de, or none for several languages")
         return value
 
+    @field_validator("health_actions")
+    @classmethod
+    def _check_actions(cls, value: str) -> str:
+        unknown = sorted(set(_split(value)) - _HEALTH_ACTIONS)
+        if unknown:
+            raise ValueError(f"Unknown recovery action {unknown[0]!r}. Actions: {', '.join(sorted(_HEALTH_ACTIONS))}")
+        return value
+
     @field_validator("embedding_model")
     @classmethod
     def _check_model_id(cls, value: str) -> str:
@@ -326,6 +360,20 @@ class Settings(_BaseSettings):
     def reranker_fallback_backends(self) -> tuple[str, ...]:
         """``reranker_fallbacks``, split."""
         return _split(self.reranker_fallbacks)
+
+    @property
+    def health_targets(self) -> "dict[Literal['endpoint', 'reranker', 'bedrock'], tuple[str, ...]]":
+        """The names of what the health check probes, by kind."""
+        return {
+            "endpoint": _split(self.health_endpoints) or _split(self.sagemaker_endpoint or ""),
+            "reranker": _split(self.health_rerankers) or _split(self.reranker_endpoint or ""),
+            "bedrock": _split(self.health_bedrock_models),
+        }
+
+    @property
+    def recovery_actions(self) -> frozenset[str]:
+        """``health_actions``, split."""
+        return frozenset(_split(self.health_actions))
 
     @property
     def has_reranker(self) -> bool:

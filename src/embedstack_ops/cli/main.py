@@ -13,6 +13,7 @@ _COMMANDS = {
     "database": LazyCommand("database", "ops,postgres", "Migrate the Postgres store, or let a role read it."),
     "deploy": LazyCommand("deploy", "ops", "Plan, apply, verify, import and destroy the Terraform root."),
     "golden": LazyCommand("golden", "ops,server", "Compute the vectors that validate compares an endpoint with."),
+    "health": LazyCommand("health", "ops", "Check endpoints and Bedrock models, and tell of outages and recoveries."),
     "ingest": LazyCommand("ingest", "ops,documents,postgres", "Store documents from files, folders or S3 as vectors."),
     "invoke": LazyCommand("invoke", "ops", "Embed a text with the deployed endpoint."),
     "local": LazyCommand("local", "ops", "Start, stop and inspect the local AWS."),

@@ -19,7 +19,16 @@ from embedstack.errors import ConfigurationError
 from embedstack.models.archives import check_zip
 from embedstack_ops.lambda_packages.wheels import Target, download_wheels, read_lock, read_requirements
 
-__all__ = ["FUNCTIONS", "MAX_ZIP_BYTES", "FunctionPackage", "PackagePart", "build_function", "pack"]
+__all__ = [
+    "FUNCTIONS",
+    "MAX_ZIP_BYTES",
+    "PIPELINE_FUNCTIONS",
+    "FunctionContents",
+    "FunctionPackage",
+    "PackagePart",
+    "build_function",
+    "pack",
+]
 
 #: Limit of a zip without the model's tokenizer, which may add about 5 MB. Smaller packages have shorter cold starts.
 MAX_ZIP_BYTES = 30_000_000
@@ -30,11 +39,37 @@ MAX_UNZIPPED_BYTES = 250_000_000
 # Limit of one wheel, above the largest one; parts that the functions do not need are omitted.
 _MAX_WHEEL_BYTES = 1_000_000_000
 
-#: The extras of this library that each function needs.
-FUNCTIONS = {"ingest": ("lambda", "documents", "postgres"), "search": ("lambda", "postgres")}
-
 # The botocore services that are called. All of its 400 services have 25 MB.
-_SERVICES = {"bedrock-runtime", "kms", "s3", "s3vectors", "sagemaker-runtime", "secretsmanager", "sqs", "sts", "xray"}
+_PIPELINE_SERVICES = frozenset(
+    {"bedrock-runtime", "kms", "s3", "s3vectors", "sagemaker-runtime", "secretsmanager", "sqs", "sts", "xray"}
+)
+_HEALTH_SERVICES = frozenset(
+    {"bedrock-runtime", "cloudwatch", "logs", "s3", "sagemaker", "sagemaker-runtime", "sns", "sts", "xray"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionContents:
+    """What a function's package contains besides this library.
+
+    Attributes:
+        extras: Extras of this library.
+        services: botocore's services.
+    """
+
+    extras: tuple[str, ...]
+    services: frozenset[str] = _PIPELINE_SERVICES
+
+
+#: The contents of each function's package; the name is that of its folder in ``lambda/``.
+FUNCTIONS = {
+    "health_check": FunctionContents(("lambda",), _HEALTH_SERVICES),
+    "ingest": FunctionContents(("lambda", "documents", "postgres")),
+    "search": FunctionContents(("lambda", "postgres")),
+}
+#: The functions of the document pipeline.
+PIPELINE_FUNCTIONS = ("ingest", "search")
+
 # Files of a wheel's .dist-info that are needed: name, version and entry points; licences are kept as well.
 _METADATA = {"METADATA", "entry_points.txt"}
 _NOT_LOADED = {".a", ".c", ".h", ".pxd", ".pyi", ".pyx", ".pyc"}
@@ -107,7 +142,7 @@ def build_function(
     """Build a function's package.
 
     Args:
-        name: ``ingest`` or ``search``.
+        name: One of :data:`FUNCTIONS`.
         repository: The folder with ``lambda/``, ``pyproject.toml`` and ``locks/``.
         target_file: The ``.zip`` to write.
         target: The architecture and Python version.
@@ -124,9 +159,9 @@ def build_function(
         root.mkdir()
         cache = (wheels or Path(staging, "wheels")) / f"{target.python}-{target.architecture}"
         cache.mkdir(parents=True, exist_ok=True)
-        requirements = read_requirements(repository / "pyproject.toml", FUNCTIONS[name])
+        requirements = read_requirements(repository / "pyproject.toml", FUNCTIONS[name].extras)
         for wheel in download_wheels(requirements, read_lock(repository / "locks" / "dev.txt", target), target, cache):
-            _unpack(wheel, root)
+            _unpack(wheel, root, FUNCTIONS[name].services)
         _stage_sources(repository / "lambda", name, root)
         if tokenizer is not None:
             shutil.copyfile(tokenizer, root / "tokenizer.json")
@@ -152,11 +187,11 @@ def pack(root: Path, target_file: Path) -> None:
             archive.writestr(entry, path.read_bytes())
 
 
-def _unpack(wheel: Path, root: Path) -> None:
+def _unpack(wheel: Path, root: Path, services: frozenset[str]) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for member, name in check_zip(archive, _MAX_WHEEL_BYTES):
             install_path = _install_path(name)
-            if install_path is not None and not member.is_dir() and is_needed(install_path):
+            if install_path is not None and not member.is_dir() and is_needed(install_path, services):
                 path = root / install_path
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.read(member))
@@ -171,14 +206,14 @@ def _install_path(name: str) -> str | None:
     return inner if scheme in ("purelib", "platlib") else None
 
 
-def is_needed(name: str) -> bool:
+def is_needed(name: str, services: frozenset[str] = _PIPELINE_SERVICES) -> bool:
     """Whether the package needs a file of an installed wheel: it is loaded, or is metadata or a licence."""
     path = PurePosixPath(name)
     top = path.parts[0]
     if top.endswith(".dist-info"):
         return path.name in _METADATA or "licen" in name.lower() or path.name.upper().startswith(("NOTICE", "COPYING"))
     if name.startswith("botocore/data/") and len(path.parts) > 3:
-        return path.parts[2] in _SERVICES and not path.name.startswith(("examples-", "waiters-"))
+        return path.parts[2] in services and not path.name.startswith(("examples-", "waiters-"))
     if path.suffix in _NOT_LOADED or name.startswith(_NOT_LOADED_FOLDERS) or _TEST_MODULE.match(name):
         return False
     return name.startswith(_NEEDED_TESTS) or not _TESTS.intersection(path.parts[:-1])
