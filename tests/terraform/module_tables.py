@@ -54,7 +54,14 @@ SUBJECTS = {
     "Scale-to-zero endpoints": ("endpoints.scale_to_zero",),
     "Autoscaling": ("endpoints.autoscaling",),
     "Networks": ("endpoints.vpc",),
-    "Alarms, costs and dashboard": ("alarms", "budget", "dashboard", "notifications", "notifications_key_arn"),
+    "Alarms, costs and dashboard": (
+        "alarms",
+        "budget",
+        "cost_report",
+        "dashboard",
+        "notifications",
+        "notifications_key_arn",
+    ),
     "Vector store": ("vector_store",),
     "Document pipeline": ("pipeline",),
 }

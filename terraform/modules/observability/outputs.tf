@@ -32,3 +32,11 @@ output "unhealthy_alarm_names" {
   description = "Names of the composite alarms of unhealthy endpoints, by endpoint."
   value       = { for key, alarm in aws_cloudwatch_composite_alarm.unhealthy : key => alarm.alarm_name }
 }
+
+output "topic_key_arns" {
+  description = "ARNs of the KMS key of the topic; empty for an existing topic."
+  value = local._makes_topic ? concat(
+    aws_kms_key.embeddings[*].arn,
+    var.notifications.kms_key_arn == null ? [] : [var.notifications.kms_key_arn],
+  ) : []
+}
