@@ -3,7 +3,7 @@ variable "cost_report" {
   type = object({
     # Processor of the package: arm64 or x86_64.
     architecture = optional(string, "arm64")
-    # Whether to read Cost Explorer by the tag Project, which must be activated for costs; 0.04 USD a day.
+    # Whether to read Cost Explorer by the tag Project, which must be activated for costs; 0.02 USD a day.
     cost_explorer = optional(bool, false)
     # More settings of the function, such as COSTS_LEDGER.
     environment = optional(map(string), {})

@@ -15,6 +15,7 @@ from embedstack.costs.report import make_report
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.command import exit_on_error
+from embedstack_ops.cli.target import targeted
 from embedstack_ops.costs.report_export import report_csv, report_json, report_svg
 from embedstack_ops.costs.report_table import print_report
 
@@ -60,6 +61,7 @@ _DATE = click.DateTime(["%Y-%m-%d"])
 @click.option("--json", "output", flag_value="json", help="Print JSON.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Write the days as an SVG file.")
 @exit_on_error
+@targeted()
 def main(
     by: str,
     endpoints: tuple[str, ...],
