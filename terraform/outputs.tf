@@ -174,6 +174,18 @@ output "invoke_policy_json" {
   })
 }
 
+output "health_check" {
+  description = "Function, bucket of state, queue of undelivered invocations and alarms of the health check, or null."
+  value = one([
+    for check in module.health_check : {
+      alarm_names   = check.alarm_names
+      bucket        = check.bucket
+      dlq_url       = check.dlq_url
+      function_name = check.function_name
+    }
+  ])
+}
+
 output "kinds" {
   description = "Kinds of the endpoints' models by key: embedding or reranker."
   value       = local._kinds

@@ -41,6 +41,7 @@ _MODULES = {
     "endpoints.scale_to_zero": ("scale-to-zero-endpoint", "scale_to_zero"),
     "endpoints.serverless": ("serverless-endpoint", "serverless"),
     "endpoints.vpc": ("huggingface-model", "vpc"),
+    "health_check": ("health-check", ""),
     "pipeline": ("document-pipeline", ""),
     "vector_store": ("vector-store", ""),
 }
@@ -62,6 +63,7 @@ SUBJECTS = {
         "notifications",
         "notifications_key_arn",
     ),
+    "Health check": ("health_check",),
     "Vector store": ("vector_store",),
     "Document pipeline": ("pipeline",),
 }

@@ -37,6 +37,10 @@ _ASKED = {
     },
     "egress-security-group": {"data.aws_subnet.first": 'vpc_id = "vpc-0123456789abcdef0"'},
     "execution-role": {"data.aws_caller_identity.current": _ACCOUNT},
+    "health-check": {
+        "data.aws_caller_identity.current": _ACCOUNT,
+        "module.function.data.aws_caller_identity.current": _ACCOUNT,
+    },
     "huggingface-model": {
         "module.execution_role[0].data.aws_caller_identity.current": _ACCOUNT,
         "data.aws_s3_object.artifact": 'content_length = 91226112, etag = "9b2cf535f27731c974343645a3985328"',

@@ -33,7 +33,7 @@ LAYERS = [
     {"embedders", "stores"},
     {"resilience", "cache"},
     {"rerankers"},
-    {"factory", "documents", "generation"},
+    {"factory", "documents", "generation", "health"},
     {"integrations", "langchain", "llamaindex"},
 ]
 #: The same for the model server.
