@@ -35,8 +35,6 @@ variables {
     s3_vectors = { kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000" }
   }
 
-  cost_report = { cost_explorer = true, package = "tests/fixtures/function.zip" }
-
   pipeline = {
     endpoint       = "asleep-on-cpus"
     ingest_package = "tests/fixtures/function.zip"
