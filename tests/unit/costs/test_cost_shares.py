@@ -30,7 +30,7 @@ def test_divide_cost_charges_busy_time_and_leaves_the_rest_idle():
 
 def test_divide_cost_of_concurrent_calls_charges_no_more_than_the_cost():
     shares, idle = divide_cost(HOUR, 3600, {"a": 3 * 3600 * 10**6, "b": 3600 * 10**6})
-    assert (shares["a"], shares["b"], idle) == (HOUR * 3 / 4, HOUR / 4, 0)
+    assert (shares["a"], shares["b"], idle) == (HOUR * 3 / 4, HOUR / 4, Decimal(0))
 
 
 def test_divide_cost_without_calls_is_idle():
@@ -71,7 +71,7 @@ def test_period_of_a_month_has_the_hours_of_the_calendar(month, hours):
     first = date(2026, month, 1)
     last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
     period = Period.days(first, last)
-    assert (period.hours, period.months()) == (hours, 1)
+    assert (period.hours, period.months()) == (Decimal(hours), Decimal(1))
 
 
 def test_two_instances_cost_1488_hours_of_december():
