@@ -38,7 +38,7 @@ VAR_FILE := $(if $(VARS),--var-file "$$VARS")
 CONFIRMED := $(if $(filter command,$(origin YES)),$(if $(filter 1 y yes true,$(YES)),--yes))
 export TEXT VARS
 
-.PHONY: help prerequisites test-programs up pipeline search down env plan apply verify import destroy invoke test-endpoint \
+.PHONY: help prerequisites test-programs up pipeline costs search down env plan apply verify import destroy invoke test-endpoint \
 	package-model package-functions install install-dev test-unit test test-compat lint checkov fmt docs clean \
 	golden-vectors reference-vectors install-benchmarks lock
 
@@ -57,6 +57,9 @@ install-dev: $(DEVELOPMENT) ## Install everything: also the AWS CLI, Postgres, a
 
 pipeline: prerequisites $(INSTALLED) ## Deploy the document pipeline on the local AWS, ingest 200 documents, and search them
 	@$(PY) scripts/pipeline.py $(ARGS)
+
+costs: prerequisites $(INSTALLED) ## Send traffic to the local stack of make up, and show what it costs
+	@$(PY) scripts/costs.py $(ARGS)
 
 search: $(INSTALLED) ## Search the documents: make search TEXT="How do I compress data?"
 	@$(EMBEDSTACK) search "$$TEXT" --function applied $(ARGS)

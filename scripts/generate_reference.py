@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/reference/: settings, commands, errors, prices and emulated AWS actions.
+"""Write the generated parts of docs/reference/, and the prices of instances for Terraform.
 
     .venv/bin/python scripts/generate_reference.py           # write
     .venv/bin/python scripts/generate_reference.py --check   # exit with 1 if a page is not up to date
@@ -10,6 +10,7 @@ import needed_packages  # noqa: F401 - exits if packages are missing
 
 # isort: split
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ from embedstack.settings import LocalAwsSettings, Settings
 from embedstack_ops.cli.main import main as embedstack
 from localaws.core.actions import emulated_actions
 
-REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+REPOSITORY = Path(__file__).parents[1]
+REFERENCE = REPOSITORY / "docs" / "reference"
+PRICES = REPOSITORY / "terraform" / "modules" / "instance-types" / "prices.json"
 
 
 def settings_reference() -> Iterator[str]:
@@ -162,10 +165,24 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
 }
 
 
+def instance_prices() -> str:
+    """The price book's prices of instances as JSON, which Terraform shows in alarms and on the dashboard."""
+    prices: dict[str, dict[str, float]] = {}
+    book = PriceBook.load(PACKAGED_PRICES)
+    for key, price in book.rows(product="sagemaker/hosting/"):
+        instance_type = key.product.rpartition("/")[2]
+        amounts = prices.setdefault(key.region, {})
+        amounts[f"hosting/{instance_type}"] = float(price.amount)
+        asynchronous = book.find(key.region, f"sagemaker/async/{instance_type}")
+        if asynchronous is not None:
+            amounts[f"async/{instance_type}"] = float(asynchronous.amount)
+    return json.dumps(prices, indent=2, sort_keys=True) + "\n"
+
+
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a page is not up to date.")
 def main(check: bool) -> None:
-    """Write the generated parts of docs/reference/."""
+    """Write the generated parts of docs/reference/, and the prices of instances for Terraform."""
     outdated = []
     for name, generate in PAGES.items():
         file = REFERENCE / f"{name}.md"
@@ -180,10 +197,13 @@ def main(check: bool) -> None:
             outdated.append(file)
             if not check:
                 file.write_text(updated, encoding="utf-8")
+    prices = instance_prices()
+    if not PRICES.exists() or prices != PRICES.read_text(encoding="utf-8"):
+        outdated.append(PRICES)
+        if not check:
+            PRICES.write_text(prices, encoding="utf-8")
     for file in outdated:
-        click.echo(
-            f"{file.relative_to(REFERENCE.parents[1])}: {'not up to date; run make docs' if check else 'written'}"
-        )
+        click.echo(f"{file.relative_to(REPOSITORY)}: {'not up to date; run make docs' if check else 'written'}")
     sys.exit(1 if check and outdated else 0)
 
 

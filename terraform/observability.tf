@@ -1,3 +1,9 @@
+locals {
+  # US dollars per hour in this region, by <component>/<instance type>.
+  _prices    = lookup(module.instance_types.prices, local._region, {})
+  _component = { for id in keys(local.endpoints) : id => contains(local._asynchronous, id) ? "async" : "hosting" }
+}
+
 module "observability" {
   source = "./modules/observability"
 
@@ -29,6 +35,17 @@ module "observability" {
           if additional.key == key
         },
       )
+      # Only for prices that the price book has.
+      hourly_usd = {
+        for variant, instance_type in merge(
+          { AllTraffic = endpoint.instance_type },
+          {
+            for additional in values(local._additional_variants) :
+            additional.variant => additional.instance_type if additional.key == key
+          },
+        ) : variant => local._prices["${local._component[key]}/${instance_type}"]
+        if contains(keys(local._prices), "${local._component[key]}/${coalesce(instance_type, "-")}")
+      }
       kind     = try(endpoint.realtime.async, null) == null ? endpoint.kind : "async"
       name     = endpoint.name
       variants = concat(["AllTraffic"], try(keys(endpoint.realtime.variants), []))

@@ -5,6 +5,7 @@ variable "alarms" {
     errors_per_minute       = optional(number, 1)
     failures_per_minute     = optional(number, 1)
     gpu_memory_percent      = optional(number, 90)
+    idle_hours              = optional(number, 24)
     latency_p95_ms          = optional(number, 1000)
     model_errors_per_minute = optional(number, 1)
     no_traffic_minutes      = optional(number)

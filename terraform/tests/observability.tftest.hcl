@@ -396,9 +396,9 @@ run "dashboard" {
         for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets :
         widget if widget.type == "text"
       ]) ==
-      6
+      7
     )
-    error_message = "Each fleet and the pipeline must have a heading."
+    error_message = "Each fleet, the pipeline and the costs must have a heading."
   }
   assert {
     condition = (
@@ -416,10 +416,10 @@ run "dashboard" {
       ) &&
       (
         max([for widget in jsondecode(aws_cloudwatch_dashboard.embeddings[0].dashboard_body).widgets : widget.y]...) ==
-        48
+        56
       )
     )
-    error_message = "The pipeline's row must follow the five variants' rows, and the cost row must follow it."
+    error_message = "The pipeline's row must follow the five variants' rows, and the rows of costs must follow it."
   }
   assert {
     condition = strcontains(
@@ -455,6 +455,8 @@ run "dashboard" {
           "OverheadLatency",
           "TimeInBacklog",
           "CPUUtilization",
+          "CostPerEmbedding",
+          "EmbeddingTokens",
           "ApproximateBacklogSize",
           "ServerlessConcurrentExecutionsUtilization",
           "ServerlessProvisionedConcurrencyUtilization",

@@ -171,6 +171,9 @@ class Settings(_BaseSettings):
         costs_context_budgets: Monthly budgets of contexts, in the same form.
         costs_time_zone: Time zone in which months begin.
         costs_alert_topic_arn: SNS topic for alerts of budgets; None logs them only.
+        costs_report_topic_arn: SNS topic that the daily report's function sends to.
+        costs_report_endpoints: Endpoints whose instances it reports, separated by commas; empty for all of the region.
+        costs_report_tag: Cost allocation tag, as ``Project=alex``, by which it reads Cost Explorer; None leaves it out.
         health_endpoints: Endpoints that the health check probes, separated by commas; empty for SAGEMAKER_ENDPOINT.
         health_rerankers: Endpoints with reranking models that it probes; empty for RERANKER_ENDPOINT.
         health_bedrock_models: Bedrock's ids of the embedding models that it probes, separated by commas.
@@ -266,6 +269,9 @@ class Settings(_BaseSettings):
     costs_context_budgets: str | None = None
     costs_time_zone: str = "UTC"
     costs_alert_topic_arn: str | None = Field(default=None, pattern=_TOPIC_ARN)
+    costs_report_topic_arn: str | None = Field(default=None, pattern=_TOPIC_ARN)
+    costs_report_endpoints: str = ""
+    costs_report_tag: str | None = Field(default=None, pattern=r"^[^=]+=.+$")
     health_endpoints: str = ""
     health_rerankers: str = ""
     health_bedrock_models: str = ""

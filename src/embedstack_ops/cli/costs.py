@@ -11,6 +11,7 @@ _COMMANDS = {
     "budget": LazyCommand("costs_budget", "ops", "Show budgets with spend and forecast, or change a limit."),
     "plan": LazyCommand("costs_plan", "ops", "Price a Terraform plan, by month."),
     "prices": LazyCommand("costs_prices", "ops", "Show, check and refresh the prices."),
+    "report": LazyCommand("costs_report", "ops", "Show what was spent, by model, endpoint, key or day."),
 }
 
 
@@ -18,6 +19,7 @@ _EPILOG = """\b
 Examples:
   embedstack costs prices --region us-east-1 --product sagemaker/hosting
   embedstack costs plan plan.json --usage requests=1000000
+  embedstack costs report --by model,day
 """
 
 

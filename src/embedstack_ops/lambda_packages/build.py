@@ -46,6 +46,7 @@ _PIPELINE_SERVICES = frozenset(
 _HEALTH_SERVICES = frozenset(
     {"bedrock-runtime", "cloudwatch", "logs", "s3", "sagemaker", "sagemaker-runtime", "sns", "sts", "xray"}
 )
+_REPORT_SERVICES = frozenset({"ce", "cloudwatch", "sagemaker", "secretsmanager", "sns", "sts", "xray"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class FunctionContents:
 
 #: The contents of each function's package; the name is that of its folder in ``lambda/``.
 FUNCTIONS = {
+    "cost_report": FunctionContents(("lambda", "postgres"), _REPORT_SERVICES),
     "health_check": FunctionContents(("lambda",), _HEALTH_SERVICES),
     "ingest": FunctionContents(("lambda", "documents", "postgres")),
     "search": FunctionContents(("lambda", "postgres")),

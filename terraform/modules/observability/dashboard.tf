@@ -196,6 +196,7 @@ resource "aws_cloudwatch_dashboard" "embeddings" {
     widgets = concat(
       local._rows,
       local._pipeline_row,
+      local._costs_row,
       [for widget in local._last_row : widget if widget.type == "metric" || var.alarms != null],
     )
   })

@@ -2,7 +2,6 @@
 
 locals {
   _pipeline_y = length(local._fleet_order) * local._row_height
-  _last_y     = local._pipeline_y + (var.pipeline == null ? 0 : local._row_height)
 
   # Placeholders without a pipeline; the row is omitted then.
   _pipeline = var.pipeline == null ? { dead_letter_queue = "", functions = tomap({}), queue = "" } : var.pipeline

@@ -8,6 +8,11 @@ output "dashboard_name" {
   value       = one(aws_cloudwatch_dashboard.embeddings[*].dashboard_name)
 }
 
+output "idle_alarm_names" {
+  description = "Names of the alarms of idle endpoints, by <endpoint>/<variant>."
+  value       = { for key, alarm in aws_cloudwatch_composite_alarm.idle : key => alarm.alarm_name }
+}
+
 output "rollback_alarm_names" {
   description = "Names of the alarms that roll a deployment back, by endpoint."
   value = {

@@ -9,6 +9,8 @@ variable "alarms" {
     failures_per_minute = optional(number, 1)
     # GPU memory in use, as a share of all GPUs of an instance.
     gpu_memory_percent = optional(number, 90)
+    # Hours without a request after which running instances are idle, 1 to 168; 0 creates no such alarm.
+    idle_hours = optional(number, 24)
     # 95th percentile of the model's latency, in three of five minutes.
     latency_p95_ms = optional(number, 1000)
     # Responses of the model other than 2XX, in two of three minutes.
@@ -69,6 +71,18 @@ variable "alarms" {
       "Remove it if periods without requests are normal.",
     ])
   }
+  validation {
+    condition = (
+      var.alarms == null ? true :
+      var.alarms.idle_hours >= 0 &&
+      var.alarms.idle_hours <= 168 &&
+      floor(var.alarms.idle_hours) == var.alarms.idle_hours
+    )
+    error_message = join(" ", [
+      "alarms.idle_hours must be whole hours from 1 to 168, the week that CloudWatch evaluates.",
+      "Set it to 0 if endpoints may be idle.",
+    ])
+  }
 }
 
 variable "budget" {
@@ -122,6 +136,8 @@ variable "endpoints" {
     component_name = optional(string)
     # Number of an instance's GPUs, by variant.
     gpus = optional(map(number), {})
+    # List price of an instance in US dollars per hour, by variant.
+    hourly_usd = optional(map(number), {})
     # async, realtime, scale_to_zero or serverless.
     kind = string
     # Name of the endpoint.
