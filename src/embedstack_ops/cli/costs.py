@@ -8,6 +8,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "prices": LazyCommand("costs_prices", "ops", "Show, check and refresh the prices."),
+    "simulate": LazyCommand("costs_simulate", "ops,simulation", "Simulate endpoints under traffic."),
 }
 
 
