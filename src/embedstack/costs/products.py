@@ -68,6 +68,7 @@ PRODUCTS: Final = (
     Product("aurora/io", "million requests", "I/O of Aurora Standard"),
     Product("cloudwatch/metric", "metric-month", "custom metric, by name and dimension values"),
     Product("cloudwatch/alarm", "alarm-month", "alarm on a standard-resolution metric"),
+    Product("cloudwatch/composite-alarm", "alarm-month", "composite alarm"),
     Product("cloudwatch/dashboard", "dashboard-month", "dashboard"),
     Product("cloudwatch/logs", "GB", "ingested logs"),
     Product("cloudwatch/logs-storage", "GB-month", "archived logs"),
@@ -83,12 +84,17 @@ PRODUCTS: Final = (
     Product("s3/get-requests", "thousand requests", "GET and HEAD"),
     Product("s3/storage", "GB-month", "S3 Standard, first tier"),
     Product("scheduler/invocations", "million requests", "invocations of EventBridge Scheduler"),
+    Product("ec2/<EC2 instance type>", "hour", "instance of EC2, which SageMaker's prices are checked against"),
     Product("kms/key", "key-month", "customer managed key"),
     Product("secretsmanager/secret", "secret-month", "secret"),
 )
 
 #: A variable part: an instance type, a model id such as cohere.rerank-v3-5:0, or * in a rule for all of them.
-_VARIABLE = {"<instance type>": r"(ml\.[a-z0-9-]+\.[a-z0-9-]+|\*)", "<model>": r"[a-z0-9-]+\.[A-Za-z0-9.:-]+"}
+_VARIABLE = {
+    "<instance type>": r"(ml\.[a-z0-9-]+\.[a-z0-9-]+|\*)",
+    "<EC2 instance type>": r"[a-z0-9-]+\.[a-z0-9-]+",
+    "<model>": r"[a-z0-9-]+\.[A-Za-z0-9.:-]+",
+}
 
 
 def _pattern(key: str) -> re.Pattern[str]:

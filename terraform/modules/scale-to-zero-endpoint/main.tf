@@ -202,6 +202,21 @@ resource "aws_cloudformation_stack" "embeddings" {
   }
 }
 
+# The stack's template contains names that are known only after the apply. `embedstack costs plan` and `costs simulate`
+# read the capacity here.
+resource "terraform_data" "capacity" {
+  input = {
+    component_name = local.component_name
+    copies         = max(1, var.scale_to_zero.min)
+    endpoint_name  = var.name
+    instance_types = local._instance_types
+    max            = var.scale_to_zero.max
+    min            = var.scale_to_zero.min
+    requirements   = local._resources
+    variant        = local.variant
+  }
+}
+
 module "autoscaling" {
   source = "../autoscaling"
 
