@@ -198,6 +198,8 @@ class Instances:
         launch_failures: Probability that a launch fails for lack of capacity, after ``launch_failure_s``.
         launch_failure_s: Seconds until such a failure.
         bills_startup: Whether an instance is billed from its launch instead of from its first service.
+        publishes_zero: Whether invocations per instance are 0 instead of missing in minutes without requests. On AWS
+            they are missing, so that an idle endpoint does not scale in by that metric.
     """
 
     name: str
@@ -218,6 +220,7 @@ class Instances:
     launch_failures: float = 0
     launch_failure_s: float = 1800
     bills_startup: bool = True
+    publishes_zero: bool = False
 
     def __post_init__(self) -> None:
         """Check the capacity and the policies.

@@ -175,8 +175,9 @@ class Fleet:
         value: float | None
         match alarm.metric:
             case "invocations":
-                # Without requests the metric has no datapoints, and nothing scales in.
-                value = (requests - failures) / self._serving if requests > failures and self._serving else None
+                served = requests - failures
+                is_published = served > 0 or self.configuration.publishes_zero
+                value = served / self._serving if is_published and self._serving else None
             case "concurrency":
                 value = inside / self._serving if self._serving else None
             case "backlog":
