@@ -236,13 +236,21 @@ class TerraformRoot:
             no_color=_no_color(),
         )
 
+    def show(self, plan: Plan) -> dict[str, Any]:
+        """What ``terraform show -json`` prints of a plan.
+
+        Raises:
+            TerraformFailed: The plan cannot be read.
+        """
+        return self._json("show", str(plan.file.resolve()))
+
     def recreated_endpoints(self, plan: Plan) -> list[str]:
         """Names of the SageMaker endpoints that a plan deletes and creates again.
 
         Raises:
             TerraformFailed: The plan cannot be read.
         """
-        document = self._json("show", str(plan.file.resolve()))
+        document = self.show(plan)
         changes = [
             resource["change"]
             for resource in document.get("resource_changes", [])
@@ -261,7 +269,7 @@ class TerraformRoot:
         Raises:
             TerraformFailed: The plan cannot be read.
         """
-        document = self._json("show", str(plan.file.resolve()))
+        document = self.show(plan)
         account_id = _account_id(document)
         imported = []
         for change in document.get("resource_changes", []):
