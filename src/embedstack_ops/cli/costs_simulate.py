@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from embedstack.costs.price_book import PriceBook
 from embedstack.errors import ConfigurationError
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli.command import exit_on_error
+from embedstack_ops.cli.costs_plan import plan_var_file, stated_prices
 from embedstack_ops.costs.plan_reader import read_plan
 from embedstack_ops.simulation.comparison import Outcome, Target, cheapest, compare
 from embedstack_ops.simulation.configurations import Bedrock, Configuration, Instances, Serverless, invocations_tracking
@@ -31,6 +30,7 @@ _EPILOG = """\b
 Examples:
   terraform show -json plan.out > plan.json
   embedstack costs simulate --plan plan.json --trace requests.csv
+  embedstack costs simulate --var-file terraform/environments/realtime-bge-m3.tfvars --rate 2
   embedstack costs simulate --serverless 3072:20 --instances ml.g5.xlarge:1-5:600 --rate 5 --days 7
   embedstack costs simulate --plan plan.json --bedrock amazon.titan-embed-text-v2:0 --rate 2 --latency-target 0.5
 """
@@ -38,7 +38,8 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.option("--plan", type=_FILE, help="Output of `terraform show -json` for a plan or a state.")
-@click.option("--serverless", "serverless", multiple=True, metavar="MB:CONCURRENCY", help="A serverless endpoint.")
+@click.option("--var-file", type=_FILE, help="Plan terraform/ with this file.")
+@click.option("--serverless", multiple=True, metavar="MB:CONCURRENCY", help="A serverless endpoint.")
 @click.option(
     "--instances",
     multiple=True,
@@ -71,7 +72,9 @@ def main(**options: Any) -> None:
     trace = _trace(options)
     profile = read_profile(options["profile_file"]) if options["profile_file"] else ServiceProfile()
     region, configurations = _configurations(options)
-    prices = _prices(options, region)
+    prices = stated_prices(
+        PriceBook.load(), options["stated"], {region}, options["region_of_prices"], estimate=options["estimate"]
+    )
     target = Target(options["latency_target"], options["percentile"]) if options["latency_target"] is not None else None
     seeds = [options["seed"] + offset for offset in range(3)]
     outcomes = compare(configurations, trace, profile, prices, region, target=target, seeds=seeds)
@@ -101,8 +104,14 @@ def _trace(options: dict[str, Any]) -> Trace:
 
 def _configurations(options: dict[str, Any]) -> tuple[str, list[Configuration]]:
     planned: list[tuple[str, Configuration]] = []
-    if options["plan"]:
-        plan = read_plan(options["plan"], region=options["region"])
+    if options["plan"] and options["var_file"]:
+        raise click.UsageError("Pass either --plan or --var-file.")
+    if options["plan"] or options["var_file"]:
+        plan = (
+            read_plan(options["plan"], region=options["region"])
+            if options["plan"]
+            else plan_var_file(options["var_file"], options["region"])
+        )
         planned = plan_configurations(plan, concurrency=options["concurrency"])
     regions = sorted({region for region, _ in planned})
     if len(regions) > 1:
@@ -115,7 +124,7 @@ def _configurations(options: dict[str, Any]) -> tuple[str, list[Configuration]]:
     configurations += [_instances(text, options["concurrency"]) for text in options["instances"]]
     configurations += [Bedrock(model, model) for model in options["bedrock"]]
     if not configurations:
-        raise click.UsageError("Pass --plan, --serverless, --instances or --bedrock.")
+        raise click.UsageError("Pass --plan, --var-file, --serverless, --instances or --bedrock.")
     return region, configurations
 
 
@@ -137,20 +146,6 @@ def _instances(text: str, concurrency: int) -> Instances:
             f"{text!r} is not TYPE:MIN-MAX[:TARGET], such as ml.g5.xlarge:1-5:600.", param_hint="--instances"
         ) from error
     return Instances(text, instance_type, minimum=minimum, maximum=maximum, concurrency=concurrency, tracking=tracking)
-
-
-def _prices(options: dict[str, Any], region: str) -> PriceBook:
-    prices = PriceBook.load()
-    today = datetime.now(UTC).date()
-    for text in options["stated"]:
-        product, _, amount = text.rpartition("=")
-        try:
-            prices = prices.with_price(region, product, Decimal(amount), read=today)
-        except InvalidOperation as error:
-            raise click.BadParameter(f"{text!r} is not PRODUCT=AMOUNT.", param_hint="--price") from error
-    if bool(options["region_of_prices"]) != options["estimate"]:
-        raise click.UsageError("Pass --region-of-prices together with --estimate.")
-    return prices.estimated(region, options["region_of_prices"]) if options["estimate"] else prices
 
 
 def _print(trace: Trace, outcomes: Sequence[Outcome], target: Target | None, best: Outcome | None, region: str) -> None:

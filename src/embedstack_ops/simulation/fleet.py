@@ -193,13 +193,15 @@ class Fleet:
     def _evaluate(self, now: int, datapoint: tuple[_Watch, float | None]) -> None:
         watch, value = datapoint
         watch.values.appendleft(value)
-        recent = list(watch.values)
-        watch.is_raised = alarm_is_raised(watch.alarm, recent)
+        watch.is_raised = alarm_is_raised(watch.alarm, watch.values)
         if not watch.is_raised or self._change is not None:
             return
-        values = [reading for reading in recent if reading is not None][: watch.alarm.periods]
+        tracks = isinstance(watch.state.policy, TrackingPolicy)
+        if tracks and self._serving == (self._high if watch.alarm.above else self._low):
+            return  # already at the bound
+        values = [reading for reading in watch.values if reading is not None][: watch.alarm.periods]
         proposal = watch.state.propose(values, self._serving, now)
-        if proposal < self._serving and isinstance(watch.state.policy, TrackingPolicy):
+        if proposal < self._serving and tracks:
             proposal = self._agreed(proposal, now)
         desired = min(max(proposal, self._low), self._high)
         # A range that does not contain the capacity was set by a schedule, which changes the capacity itself.

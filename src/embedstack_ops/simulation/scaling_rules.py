@@ -4,8 +4,9 @@ The rules are in its user guide: "How target tracking scaling works" and "How st
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from statistics import mean
 
 from embedstack_ops.simulation.configurations import Alarm, StepPolicy, TrackingPolicy
@@ -48,17 +49,22 @@ def step_capacity(policy: StepPolicy, current: int, value: float) -> int:
     return current
 
 
-def alarm_is_raised(alarm: Alarm, recent: Sequence[float | None]) -> bool:
+def alarm_is_raised(alarm: Alarm, recent: Iterable[float | None]) -> bool:
     """Whether an alarm is in ALARM, given its recent datapoints, latest first. Missing data are treated as missing.
 
     Missing datapoints are replaced by older ones of the evaluation range. If too few are left, all of them must breach
     and the oldest must be as old as the alarm's periods (CloudWatch user guide, "Avoiding premature transitions").
     """
-    present = [(age, value) for age, value in enumerate(recent[: alarm.periods + EXTRA_PERIODS]) if value is not None]
-    used = present[: alarm.periods]
-    if not used or not all(alarm.breaches(value) for _, value in used):
-        return False
-    return len(used) == alarm.periods or used[-1][0] + 1 >= alarm.periods
+    used = oldest = 0
+    for age, value in enumerate(islice(recent, alarm.periods + EXTRA_PERIODS)):
+        if value is None:
+            continue
+        if not alarm.breaches(value):
+            return False
+        used, oldest = used + 1, age
+        if used == alarm.periods:
+            return True
+    return used > 0 and oldest + 1 >= alarm.periods
 
 
 @dataclass(slots=True)
