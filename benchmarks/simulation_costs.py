@@ -128,9 +128,9 @@ def _figure(rows: dict[str, list[Outcome]]) -> Iterator[str]:
         amounts = [math.log10(max(float(outcome.bill.total), 0.1)) for outcome in outcomes]
         yield svg.line([(x(power), y(amount)) for power, amount in zip(requests, amounts, strict=True)], colour)
         labels.append((y(amounts[-1]) + 4, f"{name}: ${_money(float(outcomes[-1].bill.total))}", colour))
-    height = -math.inf
+    height: float = -math.inf
     for wished, content, colour in sorted(labels):
-        height = max(wished, height + 17)
+        height = max(wished, height + 17.0)
         yield svg.text(RIGHT + 10, height, content, fill=colour, size=12)
     yield svg.text(
         LEFT, HEIGHT - 16, "Simulated weeks; service times are assumptions (benchmarks/simulation_costs.py)", size=12

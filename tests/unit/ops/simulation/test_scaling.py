@@ -156,7 +156,7 @@ def test_late_scale_out_buys_little_and_costs_starts() -> None:
     profile = ServiceProfile(2.0, instance_start_s=Range(300, 300))
     trace = Trace.of(np.zeros(1_000), length=600)
     run = simulate(endpoint, trace, profile)
-    assert run.capacity == ((0, 1), (480, 5))
+    assert changes(run) == [(0, 1), (8, 5)]
     assert run.latency_percentile(100) == 484
     assert run.launches == 4
     assert simulate(replace(endpoint, maximum=1), trace, profile).latency_percentile(100) == 500

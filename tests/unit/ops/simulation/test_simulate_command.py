@@ -101,8 +101,11 @@ def test_scaled_instances_have_a_range_of_money() -> None:
     scaled = Instances("i", "ml.m5.xlarge", minimum=0, maximum=5, initial=1, tracking=(invocations_tracking(60),))
     trace = Trace.of(np.arange(0, 6 * HOUR, 0.5))
     (outcome,) = compare([scaled], trace, ServiceProfile(0.1), PRICES, REGION)
-    assert outcome.bounds == (0, Decimal("839.50"))
-    assert outcome.bounds[0] < outcome.money[0] <= outcome.money[1] < outcome.bounds[1]
+    assert outcome.bounds is not None
+    low, high = outcome.bounds
+    assert low == 0
+    assert high == Decimal("839.50")
+    assert low < outcome.money[0] <= outcome.money[1] < high
 
 
 def test_cheapest_meets_the_target_in_all_runs() -> None:
