@@ -21,8 +21,8 @@ from embedstack_ops.simulation.configurations import (
     Configuration,
     Instances,
     Serverless,
-    TrackingPolicy,
     backlog_policy,
+    invocations_tracking,
 )
 from embedstack_ops.simulation.generated_traffic import Tokens, Traffic, generate
 from embedstack_ops.simulation.service_times import Range, ServiceProfile
@@ -30,7 +30,7 @@ from embedstack_ops.simulation.service_times import Range, ServiceProfile
 REGION = "us-east-1"
 RATES = (0.01, 0.1, 1, 5, 17)
 TOKENS = 250
-TRACKING = TrackingPolicy("concurrency", 2, period_s=10)
+TRACKING = invocations_tracking(600)
 WAKE = backlog_policy(60, metric="no_capacity_failures", periods=1)
 STARTS = Range(346, 564)
 GPU = "ml.g5.xlarge"
@@ -43,7 +43,7 @@ OPTIONS: Sequence[tuple[Configuration, ServiceProfile]] = (
     (
         Instances(
             "GPU, 0 to 5 instances", GPU, minimum=0, maximum=5, concurrency=4, tracking=(TRACKING,), steps=(WAKE,),
-            release_s=720,
+            release_s=720, publishes_zero=True,
         ),
         ServiceProfile(0.030, instance_start_s=STARTS),
     ),
@@ -118,9 +118,9 @@ def _figure(rows: dict[str, list[Outcome]]) -> Iterator[str]:
         return BOTTOM - (BOTTOM - TOP) * (power + 1) / 5
 
     yield svg.text(LEFT, 28, "US dollars a month, by requests of 250 tokens a month", size=16, weight=600)
-    for power in range(-1, 5):
-        yield f'<path d="M{LEFT} {y(power):.1f}H{RIGHT}" stroke="{svg.GRID}"/>'
-        yield svg.text(LEFT - 8, y(power) + 4, f"${10.0**power:,g}", anchor="end")
+    for exponent in range(-1, 5):
+        yield f'<path d="M{LEFT} {y(exponent):.1f}H{RIGHT}" stroke="{svg.GRID}"/>'
+        yield svg.text(LEFT - 8, y(exponent) + 4, f"${10.0**exponent:,g}", anchor="end")
     for rate, power in zip(RATES, requests, strict=True):
         yield svg.text(x(power), BOTTOM + 22, _requests(rate), anchor="middle", size=12)
     labels = []

@@ -82,6 +82,7 @@ class Fleet:
     _failed: int = 0
     _change: _Change | None = None
     _pending: int | None = None
+    _releases: list[int] = field(default_factory=list)
     _watches: list[_Watch] = field(default_factory=list)
     _events: list[tuple[int, int, Callable[[int, Any], None], Any]] = field(default_factory=list)
     _order: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -252,7 +253,7 @@ class Fleet:
             self._push(now + failure, self._end_change, (change, False))
             return
         if self.configuration.bills_startup:
-            self._bill(now, added)
+            self._bill_launch(now, added)
         self._push(now + round(seconds * NANOSECONDS), self._end_change, (change, True))
 
     def _end_change(self, now: int, ended: tuple[_Change, bool]) -> None:
@@ -261,7 +262,7 @@ class Fleet:
         added = change.desired - self._serving
         if succeeded and added > 0:
             if not self.configuration.bills_startup:
-                self._bill(now, added)
+                self._bill_launch(now, added)
             slots = self._slots + added * self.configuration.concurrency
             self._free[self._slots : slots] = now
             self._slots = slots
@@ -289,10 +290,15 @@ class Fleet:
         self._slots -= removed
         self._serving -= count
         self.capacity.append((now, self._serving))
-        self._bill(now + round(self.configuration.release_s * NANOSECONDS), -count)
+        released = now + round(self.configuration.release_s * NANOSECONDS)
+        self._releases += [released] * count
+        self.billed.append((released, -count))
 
-    def _bill(self, now: int, change: int) -> None:
-        self.billed.append((now, change))
+    def _bill_launch(self, now: int, count: int) -> None:
+        """Bill new instances. One that is not released yet is used again, and billed only beyond its release."""
+        self._releases = [released for released in self._releases if released > now]
+        for _ in range(count):
+            self.billed.append((self._releases.pop() if self._releases else now, 1))
 
 
 def _since(start: datetime, moment: datetime) -> int:
