@@ -224,6 +224,6 @@ def test_instance_that_is_not_released_yet_is_billed_once() -> None:
         "z", "ml.g5.xlarge", minimum=0, maximum=1, initial=1, publishes_zero=True, metric_delay_s=0, release_s=720,
         tracking=(invocations_tracking(60),), steps=(backlog_policy(60, metric="no_capacity_failures", periods=1),),
     )  # fmt: skip
-    run = simulate(endpoint, Trace.of([0.0, 16 * 60.0], length=20 * 60), INSTANT)
+    run = simulate(endpoint, Trace.of([0.0, *steady(0.1, 4, start=16 * 60)], length=20 * 60), INSTANT)
     assert changes(run) == [(0, 1), (15, 0), (17, 1)]
     assert run.mean_instances == 1
