@@ -31,7 +31,7 @@ REGION = "us-east-1"
 RATES = (0.01, 0.1, 1, 5, 17)
 TOKENS = 250
 TRACKING = invocations_tracking(600)
-WAKE = backlog_policy(60, metric="no_capacity_failures", periods=1)
+WAKE = backlog_policy(300, metric="no_capacity_failures", periods=1)
 STARTS = Range(346, 564)
 GPU = "ml.g5.xlarge"
 #: Each configuration with assumed service times of a request of 250 tokens.
