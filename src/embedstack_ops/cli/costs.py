@@ -12,6 +12,7 @@ _COMMANDS = {
     "plan": LazyCommand("costs_plan", "ops", "Price a Terraform plan, by month."),
     "prices": LazyCommand("costs_prices", "ops", "Show, check and refresh the prices."),
     "report": LazyCommand("costs_report", "ops", "Show what was spent, by model, endpoint, key or day."),
+    "simulate": LazyCommand("costs_simulate", "ops,simulation", "Simulate endpoints under traffic."),
 }
 
 

@@ -25,7 +25,7 @@ from embedstack_ops.costs.schedule_hours import BillingMonth
 from embedstack_ops.costs.usage import parse_usage
 from embedstack_ops.terraform.driver import TerraformRoot
 
-__all__ = ["main", "stated_prices"]
+__all__ = ["main", "plan_var_file", "stated_prices"]
 
 _EPILOG = """\b
 Examples:
@@ -70,7 +70,7 @@ def main(  # noqa: PLR0913, PLR0917 - the options
     usage = parse_usage(usage_items)
     if plan_file is not None and var_file is not None:
         raise ConfigurationError("Pass either a plan or --var-file.")
-    plan = read_plan(plan_file, region=region) if plan_file is not None else _plan(var_file, region)
+    plan = read_plan(plan_file, region=region) if plan_file is not None else plan_var_file(var_file, region)
     regions = {each.region for each in plan.endpoints} | {each.region for each in plan.resources if each.region}
     book = stated_prices(PriceBook.load(), prices, regions, region_of_prices, estimate=estimate)
     bill = price_plan(plan, book, usage, _month(month))
@@ -113,7 +113,8 @@ def stated_prices(
     return book
 
 
-def _plan(var_file: Path | None, region: str | None) -> Plan:
+def plan_var_file(var_file: Path | None, region: str | None) -> Plan:
+    """Plan terraform/ with a variable file, and read the plan."""
     root = TerraformRoot(TERRAFORM, var_file)
     with tempfile.TemporaryDirectory() as folder:
         root.init()
