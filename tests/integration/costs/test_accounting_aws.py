@@ -29,6 +29,7 @@ def settings(aws, tmp_path):  # noqa: F811 - the fixture
 @pytest.fixture
 def ledger(settings):
     ledger = open_ledger(settings)
+    assert ledger is not None
     yield ledger
     ledger.close()
 
@@ -92,6 +93,7 @@ def test_memory_in_the_settings_needs_no_description(settings, ledger):
 
 def test_metrics_of_calls_reach_cloudwatch(settings):
     metrics = open_call_metrics(settings.model_copy(update={"cloudwatch_metrics_enabled": True}))
+    assert metrics is not None
     for milliseconds in (10.0, 30.0):
         metrics.add(
             CallRecord(
@@ -125,6 +127,7 @@ def test_metrics_in_lambda_are_log_lines(monkeypatch, settings):
     output = io.StringIO()
     monkeypatch.setattr("sys.stdout", output)
     metrics = open_call_metrics(settings.model_copy(update={"cloudwatch_metrics_enabled": True}))
+    assert metrics is not None
     metrics.add(
         CallRecord(at=12.5, backend="bedrock", endpoint="e", model="m", kind="query", texts=1, tokens=3, cost=60_000)
     )

@@ -11,7 +11,7 @@ from embedstack.costs.accounting import Accountant, Service, fixed
 from embedstack.costs.attribution import attribute
 from embedstack.costs.ledger import Ledger, open_ledger
 from embedstack.costs.tariffs import DurationTariff, QueryTariff, SharedTariff, TokenTariff, Unpriced, Usage
-from embedstack.embedders import FakeEmbedder, Price
+from embedstack.embedders import Embedder, FakeEmbedder, Price
 from embedstack.errors import EndpointUnavailable, ModelFailed
 from embedstack.rerankers.load import load_reranker
 from embedstack.settings.settings import Settings
@@ -27,6 +27,7 @@ def settings(tmp_path):
 @pytest.fixture
 def ledger(settings):
     ledger = open_ledger(settings)
+    assert ledger is not None
     yield ledger
     ledger.close()
 
@@ -141,7 +142,7 @@ def test_failed_requests_are_errors_without_texts(settings, ledger):
 
 def test_embedder_of_an_unknown_backend_is_unpriced(settings, ledger):
     class Custom(FakeEmbedder):
-        service = FakeEmbedder.__mro__[1].service
+        service = Embedder.service
 
     with Custom() as embedder:
         embedder.account(settings)

@@ -18,6 +18,8 @@ VALUES = {
     "COSTS_BUDGET_POLICY": "warn",
     "COSTS_CONTEXT_BUDGETS": '{"code": 1}',
     "COSTS_KEY_BUDGETS": '{"alice": 1}',
+    "COSTS_REPORT_TAG": "Project=alex",
+    "COSTS_REPORT_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:reports",
     "COSTS_TIME_ZONE": "Europe/Berlin",
     "COLLECTION_LANGUAGE": "de",
     "AWS_ACCOUNT_ID": "999999999999",
