@@ -14,7 +14,7 @@ from embedstack.costs.ledger import open_ledger
 from embedstack.factory import load_embedder
 from embedstack.settings.settings import load_settings
 from embedstack_ops.cli import local
-from embedstack_ops.cli.checkout import STATE, applied_settings
+from embedstack_ops.cli.checkout import STATE, applied_settings, local_variables
 from embedstack_ops.cli.command import exit_on_error
 from embedstack_ops.cli.costs import main as costs
 from embedstack_ops.cli.target import acting_on_local
@@ -22,9 +22,9 @@ from localaws.config import LocalAwsConfig
 
 _CALLERS = {"website": 30, "batch-import": 12, "support-bot": 6}
 _TEXTS_PER_CALL = 8
-#: The subcommands to show after the traffic, with their arguments. Those that need what a new ledger lacks say so.
+#: The subcommands to show after the traffic, with their arguments.
 _SECTIONS = {
-    "plan": ("What the plan costs a month", []),
+    "plan": ("What the plan costs a month", ["--var-file", str(local_variables()), "--usage", "requests=100000"]),
     "report": ("What was spent", ["--period", "today", "--by", "key,model"]),
     "budget": ("What is left of the budget", []),
     "advise": ("What would be cheaper", ["--days", "1"]),
@@ -43,10 +43,9 @@ def main(ledger: Path) -> None:
         os.environ.setdefault("AWS_COST_BUDGET_LIMIT", "100")
         _send_traffic(console)
         for name, (title, arguments) in _SECTIONS.items():
-            if name in costs.list_commands(click.Context(costs)):
-                console.rule(f"[bold]{title}[/]", align="left")
-                console.print(f"[dim]embedstack costs {' '.join([name, *arguments])}[/]")
-                _run(name, arguments)
+            console.rule(f"[bold]{title}[/]", align="left")
+            console.print(f"[dim]embedstack costs {' '.join([name, *arguments])}[/]")
+            _run(name, arguments)
     console.print("\nTry next: embedstack costs report --by day --plot costs.svg · embedstack costs simulate --help")
 
 

@@ -200,15 +200,21 @@ class Charge:
         self._record(usage, cost, response_bytes=response_bytes)
         return seconds, cost
 
-    def fail(self, error: "EmbedStackError") -> None:
-        """The request failed."""
-        usage = Usage(milliseconds=(time.perf_counter() - self._started) * 1000)
+    def fail(self, error: "EmbedStackError", tokens: int = 0) -> None:
+        """The request failed.
+
+        Args:
+            error: The error.
+            tokens: Estimated input tokens, which AWS charges if it sent a response that is not valid.
+        """
+        usage = Usage(self._texts, tokens, milliseconds=(time.perf_counter() - self._started) * 1000)
         self._record(usage, self._accountant.tariff().failure_cost(error, usage), is_error=True)
 
     def abandon(self) -> None:
-        """The request was interrupted, so that nothing is known of it."""
-        if self._admission is not None:
-            self._admission.release()
+        """The request was interrupted: if it costs anything, its cost is unknown."""
+        usage = Usage(milliseconds=(time.perf_counter() - self._started) * 1000)
+        is_free = self._accountant.tariff().cost(Usage(1, 1, 1, 1)) == 0
+        self._record(usage, 0 if is_free else None, is_error=True)
 
     def _record(self, usage: Usage, cost: int | None, *, response_bytes: int = 0, is_error: bool = False) -> None:
         accountant = self._accountant

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
-from embedstack.calls.process_local import Origin, PerProcess, keep_forever
+from embedstack.calls.process_local import Lock, Origin, PerProcess, keep_forever
 from embedstack.costs.budget_account import BudgetAccount
 from embedstack.costs.budget_alerts import BudgetAlerts
 from embedstack.costs.budget_limits import Budget, BudgetLimits, Month, budgets_of, limit_of
@@ -404,7 +404,7 @@ class _Process:
 def open_guard(
     settings: "Settings", ledger: "Ledger | None", *, now: Callable[[], float] = time.time
 ) -> BudgetGuard | None:
-    """The guard of the settings; None if they have no budget.
+    """The guard of the settings; None if they have no budget. Clients of the same ledger and budgets share one.
 
     Args:
         settings: The settings.
@@ -422,9 +422,19 @@ def open_guard(
             "A budget is set, but no ledger counts what is spent. Set COSTS_LEDGER to a file, or remove "
             "AWS_COST_BUDGET_LIMIT, COSTS_KEY_BUDGETS and COSTS_CONTEXT_BUDGETS."
         )
-    store = BudgetStore(settings.costs_ledger.get_secret_value())
-    alerts = BudgetAlerts(limits, ledger, store, settings=settings, now=now)
-    return BudgetGuard(limits, ledger, store, alerts=alerts, now=now)
+    # The guard keeps its ledger, so that no other object has that id meanwhile.
+    key = (id(ledger), repr(limits), settings.costs_alert_topic_arn, now)
+    with _opening:
+        guard = _guards.get(key)
+        if guard is None:
+            store = BudgetStore(settings.costs_ledger.get_secret_value())
+            alerts = BudgetAlerts(limits, ledger, store, settings=settings, now=now)
+            guard = _guards[key] = BudgetGuard(limits, ledger, store, alerts=alerts, now=now)
+        return guard
+
+
+_opening = Lock()
+_guards: "weakref.WeakValueDictionary[tuple[object, ...], BudgetGuard]" = weakref.WeakValueDictionary()
 
 
 def _keep_reservations(guard: "weakref.ref[BudgetGuard]", process: _Process) -> None:

@@ -31,7 +31,7 @@ def to_dollars(picodollars: int) -> Decimal:
 
 
 def format_dollars(dollars: Decimal) -> str:
-    """An amount for people: cents, or three significant digits of what is less than a cent."""
+    """An amount for people: cents, or two significant digits of what is less than a cent."""
     if dollars == 0 or abs(dollars) >= _CENT:
         return f"{dollars:,.2f}"
-    return f"{float(dollars):.3g}" if abs(dollars) < Decimal("0.0001") else f"{dollars:.6f}".rstrip("0")
+    return f"{dollars:.{1 - dollars.adjusted()}f}"

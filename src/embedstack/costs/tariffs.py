@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from embedstack.costs.money import to_picodollars
-from embedstack.errors import EmbedStackError, ModelFailed
+from embedstack.errors import EmbedStackError, IntegrityError, ModelFailed
 
 __all__ = [
     "FREE",
@@ -104,7 +104,7 @@ class Unpriced:
 
 
 class TokenTariff(FreeTariff):
-    """Charged by tokens. AWS does not charge for a request that failed."""
+    """Charged by tokens. A request that failed costs nothing, unless AWS sent a response that is not valid."""
 
     def __init__(self, input_price: Decimal, output_price: Decimal = Decimal(0)) -> None:
         """Prices in US dollars per million tokens."""
@@ -113,6 +113,10 @@ class TokenTariff(FreeTariff):
     def cost(self, usage: Usage) -> int | None:
         """By the tokens of the request and of the reply."""
         return round((usage.tokens * self._input + usage.output_tokens * self._output) / _MILLION)
+
+    def failure_cost(self, error: EmbedStackError, usage: Usage) -> int | None:
+        """By the tokens, if there was a response."""
+        return self.cost(usage) if isinstance(error, IntegrityError) else 0
 
 
 class QueryTariff(FreeTariff):
@@ -125,6 +129,10 @@ class QueryTariff(FreeTariff):
     def cost(self, usage: Usage) -> int | None:
         """By the queries that the texts fill."""
         return self._price * math.ceil(usage.texts / _DOCUMENTS_OF_A_QUERY)
+
+    def failure_cost(self, error: EmbedStackError, usage: Usage) -> int | None:
+        """By the queries, if there was a response."""
+        return self.cost(usage) if isinstance(error, IntegrityError) else 0
 
 
 class DurationTariff:
@@ -146,4 +154,4 @@ class DurationTariff:
 
     def failure_cost(self, error: EmbedStackError, usage: Usage) -> int | None:
         """By the duration, if the container processed the request."""
-        return self.cost(usage) if isinstance(error, ModelFailed) else 0
+        return self.cost(usage) if isinstance(error, IntegrityError | ModelFailed) else 0

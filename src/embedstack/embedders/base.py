@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from embedstack.calls.call_context import Call
+from embedstack.costs.attribution import attribute
 from embedstack.embedders.batching import UTF8_SIZES, Batch, Batcher, Limits, TextSizes
 from embedstack.embedders.bisection import embed_isolated
 from embedstack.embedders.executor import arun, run
@@ -109,7 +110,8 @@ class Embedder(ModelClient, ABC):
         Args:
             texts: The texts; none may be empty. An empty list returns no vectors.
             kind: ``query`` for search queries, ``document`` for texts to search; some models distinguish them.
-            context: Subject of the texts; use the same for documents and for the queries that search them.
+            context: Subject of the texts; use the same for documents and for the queries that search them. The ledger
+                and the budgets charge the call to it.
             on_error: ``collect`` lists the texts without a vector instead of raising the first error.
             on_progress: Called after each batch.
 
@@ -123,8 +125,9 @@ class Embedder(ModelClient, ABC):
         """
         collect = on_error == "collect"
         collector = self._collector(texts, kind, context, on_error, on_progress)
-        for result in self.stream_batches(texts, kind, context, collect=collect, call=self.start_call()):
-            collector.add(result)
+        with attribute(context=context):
+            for result in self.stream_batches(texts, kind, context, collect=collect, call=self.start_call()):
+                collector.add(result)
         return collector.result() if collect else collector.vectors()
 
     @overload
@@ -149,10 +152,11 @@ class Embedder(ModelClient, ABC):
         """As :meth:`embed`, without blocking the event loop. Cancelling the task stops further requests."""
         collect = on_error == "collect"
         collector = self._collector(texts, kind, context, on_error, on_progress)
-        stream = self.astream_batches(aiterate(texts), kind, context, collect=collect, call=self.start_call())
-        async with aclosing(stream) as results:
-            async for result in results:
-                collector.add(result)
+        with attribute(context=context):
+            stream = self.astream_batches(aiterate(texts), kind, context, collect=collect, call=self.start_call())
+            async with aclosing(stream) as results:
+                async for result in results:
+                    collector.add(result)
         return collector.result() if collect else collector.vectors()
 
     def embed_query(self, text: str, *, context: Context | None = None) -> "Vectors":

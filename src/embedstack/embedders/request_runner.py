@@ -85,7 +85,7 @@ class RequestRunner:
                 self.meter.count("failures")
                 if isinstance(error, Throttled):
                     self.meter.count("throttles")
-                charge.fail(error)
+                charge.fail(error, self.estimate_tokens(sizes))
                 raise
             except BaseException:
                 charge.abandon()

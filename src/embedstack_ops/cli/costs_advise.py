@@ -95,7 +95,7 @@ def _merged(activities: list[Activity]) -> Activity | None:
 
 def _print(console: Console, advice: list[Advice]) -> None:
     if not advice:
-        console.print("Nothing to recommend: the ledger has no calls in this time. Pass --plan for endpoints.")
+        console.print("Nothing to recommend: the ledger has no calls in the complete hours of this time.")
     for each in sorted(advice, key=lambda one: -(one.saving or 0)):
         saving = f"  saves ${format_dollars(each.saving)} a month" if each.saving else ""
         heading = f"{escape(each.endpoint)}: {each.subject}"

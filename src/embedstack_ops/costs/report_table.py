@@ -39,8 +39,16 @@ def print_report(console: Console, report: CostReport) -> None:
 def _table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", header_style="dim", overflow="fold")
+        is_number = column in right
+        table.add_column(
+            column, justify="right" if is_number else "left", header_style="dim", overflow="fold", no_wrap=is_number
+        )
     return table
+
+
+def _shown(name: str, value: str | None) -> str:
+    """A value for a narrow column: a model without its organization."""
+    return "-" if value is None else value.rpartition("/")[2] if name == "model" else value
 
 
 def _calls(report: CostReport) -> Table:
@@ -52,7 +60,7 @@ def _calls(report: CostReport) -> Table:
         if counts.unpriced_calls:
             cost = f"{cost} + {counts.unpriced_calls:,} unpriced" if row.cost else "unpriced"
         table.add_row(
-            *(row.group[name] or "-" for name in report.group_by),
+            *(_shown(name, row.group[name]) for name in report.group_by),
             f"{counts.calls:,}", f"{counts.texts:,}", f"{counts.tokens + counts.output_tokens:,}",
             f"{counts.cache_hits:,}", f"{counts.errors:,}", f"{counts.milliseconds / max(counts.calls, 1):,.1f}", cost,
         )  # fmt: skip

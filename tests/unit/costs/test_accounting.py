@@ -9,10 +9,11 @@ from pydantic import SecretStr
 from embedstack import load_embedder
 from embedstack.costs.accounting import Accountant, Service, fixed
 from embedstack.costs.attribution import attribute
+from embedstack.costs.budget import open_guard
 from embedstack.costs.ledger import Ledger, open_ledger
 from embedstack.costs.tariffs import DurationTariff, QueryTariff, SharedTariff, TokenTariff, Unpriced, Usage
 from embedstack.embedders import Embedder, FakeEmbedder, Price
-from embedstack.errors import EndpointUnavailable, ModelFailed
+from embedstack.errors import CountMismatch, EndpointUnavailable, ModelFailed
 from embedstack.rerankers.load import load_reranker
 from embedstack.settings.settings import Settings
 
@@ -168,3 +169,44 @@ def test_nothing_is_recorded_without_a_ledger():
     with load_embedder(Settings(embedding_backend="fake")) as embedder:
         assert embedder.embed(["one"]).shape[0] == 1
         assert not embedder.runner.accountant.is_recording
+
+
+def test_context_of_a_call_is_its_attribution(settings, ledger):
+    with load_embedder(settings) as embedder, attribute(context="docs"):
+        embedder.embed(["one"], context="code")
+        asyncio.run(embedder.aembed(["two"], context="business"))
+        embedder.embed(["three"])
+    assert [each.group["context"] for each in total(ledger, "context")] == ["business", "code", "docs"]
+
+
+def test_invalid_response_costs_what_a_valid_one_costs():
+    usage = Usage(texts=1, tokens=10, milliseconds=1)
+    error = CountMismatch("One vector is missing.")
+    for tariff in (
+        TokenTariff(Decimal("0.02")),
+        QueryTariff(Decimal("0.002")),
+        DurationTariff(Decimal("0.00002"), 1024),
+    ):
+        assert tariff.failure_cost(error, usage) == tariff.cost(usage) > 0
+
+
+def test_interrupted_call_is_unpriced(settings, ledger):
+    class Interrupted(FakeEmbedder):
+        def embed_batch(self, texts, kind):
+            raise KeyboardInterrupt
+
+    for price in (Price(per_million_tokens=1), Price()):
+        with Interrupted(price=price) as embedder:
+            embedder.account(settings)
+            with pytest.raises(KeyboardInterrupt):
+                embedder.embed(["one"])
+    only = total(ledger)[0]
+    assert (only.calls, only.errors, only.unpriced_calls) == (2, 2, 1)
+
+
+def test_clients_of_one_process_share_a_guard(tmp_path):
+    settings = Settings(costs_ledger=SecretStr(str(tmp_path / "ledger.db")), aws_cost_budget_limit=Decimal(5))
+    ledger = open_ledger(settings)
+    guard = open_guard(settings, ledger)
+    assert guard is open_guard(settings, ledger)
+    assert guard is not open_guard(settings.model_copy(update={"aws_cost_budget_limit": Decimal(6)}), ledger)
