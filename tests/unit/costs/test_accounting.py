@@ -11,7 +11,7 @@ from embedstack.costs.accounting import Accountant, Service, fixed
 from embedstack.costs.attribution import attribute
 from embedstack.costs.budget import open_guard
 from embedstack.costs.ledger import Ledger, open_ledger
-from embedstack.costs.tariffs import DurationTariff, QueryTariff, SharedTariff, TokenTariff, Unpriced, Usage
+from embedstack.costs.tariffs import DurationTariff, QueryTariff, SharedTariff, Tariff, TokenTariff, Unpriced, Usage
 from embedstack.embedders import Embedder, FakeEmbedder, Price
 from embedstack.errors import CountMismatch, EndpointUnavailable, ModelFailed
 from embedstack.rerankers.load import load_reranker
@@ -182,12 +182,12 @@ def test_context_of_a_call_is_its_attribution(settings, ledger):
 def test_invalid_response_costs_what_a_valid_one_costs():
     usage = Usage(texts=1, tokens=10, milliseconds=1)
     error = CountMismatch("One vector is missing.")
-    for tariff in (
+    tariffs: list[Tariff] = [
         TokenTariff(Decimal("0.02")),
         QueryTariff(Decimal("0.002")),
         DurationTariff(Decimal("0.00002"), 1024),
-    ):
-        assert tariff.failure_cost(error, usage) == tariff.cost(usage) > 0
+    ]
+    assert [tariff.failure_cost(error, usage) for tariff in tariffs] == [200_000, 2 * 10**9, 20_000]
 
 
 def test_interrupted_call_is_unpriced(settings, ledger):
