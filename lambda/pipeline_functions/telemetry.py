@@ -5,12 +5,14 @@ import logging
 import os
 import traceback
 from collections.abc import Callable
+from functools import wraps
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 
+from embedstack.costs.ledger import flush_ledgers
 from embedstack.errors import (
     EmbedStackError,
     EndpointAsleep,
@@ -48,7 +50,21 @@ def create_telemetry(service: str) -> tuple[Logger, Metrics, Callable[[Handler],
         logging.getLogger(name).setLevel(logging.WARNING)
     service = os.environ.get("POWERTOOLS_SERVICE_NAME") or service
     namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or _NAMESPACE
-    return Logger(service), Metrics(namespace=namespace, service=service), _tracing(service)
+    tracing = _tracing(service)
+    return Logger(service), Metrics(namespace=namespace, service=service), lambda handler: tracing(_flushing(handler))
+
+
+def _flushing(handler: Handler) -> Handler:
+    """Writes the ledger of costs after each invocation: Lambda freezes the process, whose thread would write it."""
+
+    @wraps(handler)
+    def flushed(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            return handler(event, context)
+        finally:
+            flush_ledgers()
+
+    return flushed
 
 
 def _tracing(service: str) -> Callable[[Handler], Handler]:

@@ -20,7 +20,7 @@ from embedstack.errors import ConfigurationError, StoreUnavailable
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
 
-__all__ = ["Ledger", "open_ledger"]
+__all__ = ["Ledger", "flush_ledgers", "open_ledger"]
 
 _logger = logging.getLogger(__name__)
 
@@ -170,6 +170,15 @@ def open_ledger(settings: "Settings", *, now: Callable[[], float] = time.time) -
         return ledger
 
 
+def flush_ledgers() -> None:
+    """Write what is pending in all ledgers of this process; a failure is logged, and tried again by a later flush."""
+    for process in list(_running):
+        try:
+            process.flush()
+        except StoreUnavailable as error:
+            process.warn(error)
+
+
 _opening = threading.Lock()
 # Embedders, rerankers and generators of a process share one thread and one connection.
 _ledgers: "weakref.WeakValueDictionary[tuple[str, Callable[[], float]], Ledger]" = weakref.WeakValueDictionary()
@@ -278,11 +287,11 @@ class _Process:
             try:
                 self.flush()
             except StoreUnavailable as error:
-                self._warn(error)
+                self.warn(error)
                 time.sleep(_RETRY_SECONDS)
                 self._wake.set()
 
-    def _warn(self, error: StoreUnavailable) -> None:
+    def warn(self, error: StoreUnavailable) -> None:
         if time.monotonic() - self._warned_at >= _WARNING_SECONDS:
             self._warned_at = time.monotonic()
             _logger.warning("Calls are kept in memory until the cost ledger can be written: %s", error)

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from embedstack.errors import ConfigurationError, EmbedStackError
+from embedstack.costs.ledger import Ledger, open_ledger
+from embedstack.errors import ConfigurationError, EmbedStackError, StoreUnavailable
 from embedstack.health.checks import Checker, CheckPolicy
 from embedstack.health.notifications import Notifier
 from embedstack.health.records import Event, Record
@@ -56,7 +58,8 @@ class HealthMonitor:
             recovery: Runs recovery actions.
             references: Saved after each check.
             now: Seconds since the epoch.
-            lost_records: Number of records that the ledger of costs lost; None without a ledger.
+            lost_records: Number of records that the ledger of costs lost, or -1 if it cannot be read; None without a
+                ledger.
         """
         self._targets = {target.name: target for target in targets}
         self._checker = checker
@@ -237,7 +240,19 @@ def load_monitor(
         per_hour=settings.health_actions_per_hour,
         breakers=breakers,
     )
-    return HealthMonitor(targets, checker, storage, Notifier(settings), recovery, references=references, now=now)
+    ledger = open_ledger(settings)
+    return HealthMonitor(
+        targets, checker, storage, Notifier(settings), recovery, references=references, now=now,
+        lost_records=None if ledger is None else partial(_lost_records, ledger),
+    )  # fmt: skip
+
+
+def _lost_records(ledger: Ledger) -> int:
+    try:
+        return ledger.lost()
+    except StoreUnavailable as error:
+        _logger.warning("The ledger of costs cannot be read: %s", error)
+        return -1
 
 
 def _read_state(storage: Storage) -> tuple[dict[str, Record], list[Event]]:

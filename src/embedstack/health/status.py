@@ -26,7 +26,7 @@
     {"id": "…", "at": "…", "target": "…", "kind": "outage", "state": "…", "reason": "…", "seconds": null}
   ],
   "undelivered": 0,                          events that SNS or CloudWatch did not get yet
-  "ledger": {"lost": 0, "degraded": false}   the ledger of costs, or null without one
+  "ledger": {"lost": 0, "degraded": false}   the ledger of costs, or null without one; lost calls are those of all time
 }
 """
 
@@ -60,13 +60,13 @@ def status_document(
         events: All events, oldest first.
         checked: Time of the last check in seconds since the epoch.
         undelivered: Events that a receiver did not get yet.
-        lost_records: Records that the ledger of costs lost; None without a ledger.
+        lost_records: Records that the ledger of costs lost, or -1 if it cannot be read; None without a ledger.
     """
-    ledger = None if lost_records is None else {"lost": lost_records, "degraded": lost_records > 0}
+    ledger = None if lost_records is None else {"lost": lost_records, "degraded": lost_records != 0}
     return {
         "version": 1,
         "checked": _time(checked),
-        "healthy": not any(_has_problem(record) for record in records.values()) and not lost_records,
+        "healthy": not any(_has_problem(record) for record in records.values()),
         "targets": [_target(name, record) for name, record in sorted(records.items())],
         "events": [_event(event) for event in list(events)[-_RECENT_EVENTS:]],
         "undelivered": undelivered,
@@ -78,8 +78,8 @@ def exit_code(status: Mapping[str, Any]) -> int:
     """The exit code for cron.
 
     Returns:
-        0 if nothing has a problem; 1 if a target has one, or the ledger lost records; 2 if no target could be checked;
-        3 if an event could not be delivered.
+        0 if nothing has a problem; 1 if a target has one; 2 if no target could be checked; 3 if an event
+        could not be delivered.
     """
     if not status["healthy"]:
         return 1

@@ -6,8 +6,10 @@ from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from embedstack.errors import ConfigurationError
+from embedstack.health import load_monitor
 from embedstack.health.checks import CheckPolicy
 from embedstack.health.status import exit_code
 from embedstack.resilience import CircuitBreaker
@@ -227,3 +229,17 @@ def test_state_in_a_bucket_is_found_by_the_next_monitor(monitored):
     assert (
         len(monitored.storage.read(next(key for key in keys if "history" in key).split("alex/")[1]).splitlines()) == 2
     )
+
+
+def test_status_tells_whether_the_ledger_can_be_read(monitored, tmp_path):
+    settings = monitored.settings
+    (tmp_path / "folder").mkdir()
+    for address, ledger in (
+        (None, None),
+        (tmp_path / "ledger.db", {"lost": 0, "degraded": False}),
+        (tmp_path / "folder", {"lost": -1, "degraded": True}),
+    ):
+        changed = settings.model_copy(update={"costs_ledger": address and SecretStr(str(address))})
+        status = load_monitor(changed, now=lambda: monitored.at).run()
+        assert status["ledger"] == ledger
+        assert exit_code(status) == 0
