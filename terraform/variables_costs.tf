@@ -1,9 +1,9 @@
 variable "cost_report" {
-  description = "Daily report of costs to the topic of alarms and budget; {} sets the defaults, null sends none."
+  description = "Daily report of costs to the notifications' topic; {} sets defaults, null sends none."
   type = object({
     # Processor of the package: arm64 or x86_64.
     architecture = optional(string, "arm64")
-    # Whether to read Cost Explorer by the tag Project, which must be activated for costs; 0.02 USD a day.
+    # Read Cost Explorer by the tag Project, once activated for costs; 0.02 USD a day.
     cost_explorer = optional(bool, false)
     # More settings of the function, such as COSTS_LEDGER.
     environment = optional(map(string), {})

@@ -17,7 +17,11 @@ variables {
       variants   = ["AllTraffic", "candidate"]
     }
     serverless = { kind = "serverless", name = "alex-serverless-endpoint" }
-    sleeping   = { kind = "scale_to_zero", name = "alex-sleeping-endpoint", component_name = "alex-sleeping-component" }
+    sleeping = {
+      component_name = "alex-sleeping-component"
+      kind           = "scale_to_zero"
+      name           = "alex-sleeping-endpoint"
+    }
   }
 }
 

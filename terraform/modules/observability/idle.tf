@@ -1,6 +1,6 @@
-# Instances that run and serve nothing. SageMaker writes no zero for a minute without requests, and no data alone does not
-# mean idle: so an endpoint is idle if it has had no request and running instances in every hour. One that is younger, or
-# that is scaled to zero, has hours without instances.
+# Instances that run and serve nothing. SageMaker writes no zero for a minute without requests, and no data alone does
+# not mean idle: so an endpoint is idle if it has had no request and running instances in every hour. One that is
+# younger, or that is scaled to zero, has hours without instances.
 
 locals {
   _idle_hours = try(var.alarms.idle_hours, 0)
@@ -64,7 +64,7 @@ resource "aws_cloudwatch_composite_alarm" "idle" {
   alarm_name    = "${var.name}-${each.value.name}-idle"
   alarm_actions = [local.topic_arn]
   alarm_description = join(" ", [
-    "${var.endpoints[each.value.key].name} is idle: its instances have served no request for ${local._idle_hours} hours.",
+    "${var.endpoints[each.value.key].name} is idle: its instances served no request for ${local._idle_hours} hours.",
     each.value.cost,
   ])
   alarm_rule = join(" AND ", [

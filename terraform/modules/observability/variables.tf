@@ -9,7 +9,7 @@ variable "alarms" {
     failures_per_minute = optional(number, 1)
     # GPU memory in use, as a share of all GPUs of an instance.
     gpu_memory_percent = optional(number, 90)
-    # Hours without a request after which running instances are idle, 1 to 168; 0 creates no such alarm.
+    # Hours without a request that make instances idle, 1 to 168; 0: no alarm.
     idle_hours = optional(number, 24)
     # 95th percentile of the model's latency, in three of five minutes.
     latency_p95_ms = optional(number, 1000)
