@@ -106,6 +106,8 @@ class Accountant:
             with self._lock:
                 if self._tariff is None:
                     self._tariff = self.service.tariff()
+                    if isinstance(self._tariff, Unpriced):
+                        _logger.warning("Calls are recorded without a cost: %s", self._tariff.reason)
         return self._tariff
 
     def begin(
@@ -236,8 +238,10 @@ class Charge:
                 self._admission.settle(cost)
 
 
-def connect_accountant(service: Service, settings: "Settings", session: "boto3.Session | None" = None) -> Accountant:
-    """The accountant of the settings COSTS_LEDGER, CLOUDWATCH_METRICS_ENABLED and of the budgets.
+def connect_accountant(
+    service: Service, settings: "Settings", session: "boto3.Session | None" = None
+) -> Accountant | None:
+    """The accountant of the settings COSTS_LEDGER, CLOUDWATCH_METRICS_ENABLED and of the budgets; None without them.
 
     Args:
         service: What is called.
@@ -251,4 +255,7 @@ def connect_accountant(service: Service, settings: "Settings", session: "boto3.S
 
     ledger = open_ledger(settings)
     guard = open_guard(settings, ledger)
-    return Accountant(service, ledger=ledger, guard=guard, metrics=open_call_metrics(settings, session))
+    metrics = open_call_metrics(settings, session)
+    if ledger is None and metrics is None:
+        return None
+    return Accountant(service, ledger=ledger, guard=guard, metrics=metrics)

@@ -1,6 +1,5 @@
 """The tariffs of SageMaker endpoints and Bedrock models, by the price book."""
 
-import logging
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bedrock_query_tariff", "bedrock_token_tariff", "sagemaker_tariff"]
 
-_logger = logging.getLogger(__name__)
-
 # A description must not delay the first request for long.
 _SECONDS = 5.0
 
@@ -42,7 +39,7 @@ def bedrock_token_tariff(settings: "Settings", region: str, model_id: str, *, ge
         price = book.price(region, f"{product}/input-tokens").amount
         return TokenTariff(price, book.price(region, f"{product}/output-tokens").amount if generates else Decimal(0))
     except UnknownPrice as error:
-        return _unpriced(error)
+        return Unpriced(str(error))
 
 
 def bedrock_query_tariff(settings: "Settings", region: str, model_id: str) -> Tariff:
@@ -57,7 +54,7 @@ def bedrock_query_tariff(settings: "Settings", region: str, model_id: str) -> Ta
         book = PriceBook.load(settings.costs_prices_file)
         return QueryTariff(book.price(region, f"bedrock/{base_model_id(model_id)}/query").amount)
     except UnknownPrice as error:
-        return _unpriced(error)
+        return Unpriced(str(error))
 
 
 def sagemaker_tariff(
@@ -80,23 +77,19 @@ def sagemaker_tariff(
                 return SharedTariff()
             memory_mb = int(serverless["MemorySizeInMB"])
             if serverless.get("ProvisionedConcurrency"):
-                return _unpriced(
-                    UnknownPrice(
-                        f"Requests to {endpoint} run on provisioned concurrency as far as it reaches, which is charged "
-                        "differently. Set SAGEMAKER_SERVERLESS_MEMORY_MB to price all requests as on-demand ones."
-                    )
+                return Unpriced(
+                    f"Requests to {endpoint} run on provisioned concurrency as far as it reaches, which is charged "
+                    "differently. Set SAGEMAKER_SERVERLESS_MEMORY_MB to price all requests as on-demand ones."
                 )
         price = PriceBook.load(settings.costs_prices_file).price(region, "sagemaker/serverless/compute")
         return DurationTariff(price.amount, memory_mb)
     except UnknownPrice as error:
-        return _unpriced(error)
+        return Unpriced(str(error))
     except (BotoCoreError, ClientError, EmbedStackError) as error:
-        return _unpriced(
-            UnknownPrice(
-                f"Whether endpoint {endpoint} is serverless cannot be read from SageMaker ({type(error).__name__}). "
-                "Allow sagemaker:DescribeEndpoint and sagemaker:DescribeEndpointConfig, or set "
-                "SAGEMAKER_SERVERLESS_MEMORY_MB."
-            )
+        return Unpriced(
+            f"Whether endpoint {endpoint} is serverless cannot be read from SageMaker ({type(error).__name__}). "
+            "Allow sagemaker:DescribeEndpoint and sagemaker:DescribeEndpointConfig, or set "
+            "SAGEMAKER_SERVERLESS_MEMORY_MB."
         )
 
 
@@ -115,8 +108,3 @@ def _serverless_config(
     variant = next((one for one in variants if one["VariantName"] == target), variants[0])
     serverless: dict[str, Any] | None = variant.get("ServerlessConfig")
     return serverless
-
-
-def _unpriced(error: UnknownPrice) -> Unpriced:
-    _logger.warning("Calls are recorded without a cost: %s", error)
-    return Unpriced(str(error))

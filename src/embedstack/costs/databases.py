@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from embedstack.calls.process_local import Lock, PerProcess, disconnect, keep_forever
+from embedstack.calls.process_local import Lock, PerProcess, disconnect, keep_forever, pause_for_fork
 from embedstack.errors import ConfigurationError, StoreUnavailable
 
 __all__ = ["Database", "Execute", "is_postgres", "open_database"]
@@ -63,11 +63,27 @@ def open_database(address: str, name: str, tables: Sequence[str]) -> Database:
 
 
 class _Sqlite:
+    """A file. Its connection is closed before a fork, for two reasons.
+
+    SQLite's locks belong to a process, and the child would inherit a connection without them
+    (https://sqlite.org/howtocorrupt.html, 2.6). A thread that is in SQLite holds a mutex that the child would wait for.
+    """
+
     def __init__(self, path: Path, name: str, tables: Sequence[str]) -> None:
         self._path = path
         self._name = name
         self._lock = Lock()
-        self._connection = PerProcess(functools.partial(_open_sqlite, path, tables), discard=keep_forever)
+        self._connection = PerProcess(functools.partial(_open_sqlite, path, tables))
+        pause_for_fork(self)
+
+    def before_fork(self) -> None:
+        """Wait for the transaction in progress, and close the connection."""
+        self._lock.acquire()
+        self._close()
+
+    def after_fork_in_parent(self) -> None:
+        """Allow transactions again."""
+        self._lock.release()
 
     @contextmanager
     def transaction(self, *, read_only: bool = False) -> Iterator[Execute]:

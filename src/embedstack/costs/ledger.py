@@ -10,12 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from embedstack.calls.process_local import PerProcess
+from embedstack.costs.databases import is_postgres
 from embedstack.costs.ledger_stores import DIMENSIONS, Batch, LedgerStore, Row
 from embedstack.costs.records import GROUPS, PERIOD_SECONDS, CallRecord, Counts, Group, Total
 from embedstack.costs.writer_files import WriterFile, end_dead_writers
-from embedstack.errors import ConfigurationError, StoreUnavailable
+from embedstack.errors import ConfigurationError, NotPicklable, StoreUnavailable
 
 if TYPE_CHECKING:
     from embedstack.settings.settings import Settings
@@ -64,6 +66,11 @@ class Ledger:
         self._process = PerProcess(self._start, discard=_Process.abandon)
 
     def __reduce__(self) -> "tuple[Callable[..., Ledger], tuple[Any, ...]]":
+        if is_postgres(self._address) and urlsplit(self._address).password:
+            raise NotPicklable(
+                "The address of the ledger contains a password, which is not pickled. Build the embedder in the "
+                "process that uses it, with load_embedder()."
+            )
         return _reopened, (self._address, self._now, self._max_pending)
 
     def record(self, record: CallRecord) -> None:

@@ -59,7 +59,7 @@ class ModelClient:
             ConfigurationError: A budget is set without a ledger, or packages for the ledger are missing.
         """
         service = self.service if self._price is None else replace(self.service, tariff=fixed(self._price))
-        self.runner.accountant = connect_accountant(service, settings, session)
+        self.runner.accountant = connect_accountant(service, settings, session) or self.runner.accountant
 
     @property
     def served_model(self) -> "ModelIdentity | None":

@@ -13,9 +13,10 @@ from embedstack.aws.clients import AwsClient, aws_response_errors
 from embedstack.aws.log_redaction import confidential
 from embedstack.calls.process_local import Lock, Origin, renew_after_fork
 from embedstack.calls.threads import run_in_thread
-from embedstack.costs.accounting import Charge, Service, connect_accountant, fixed
+from embedstack.costs.accounting import Accountant, Charge, Service, connect_accountant, fixed
 from embedstack.costs.aws_tariffs import bedrock_token_tariff
 from embedstack.costs.money import to_dollars
+from embedstack.costs.tariffs import FREE
 from embedstack.errors import ConfigurationError, EmbedStackError, EndpointUnavailable, TextTooLong
 from embedstack.generation.records import GenerationPrice, GenerationStats, Message, Reply, Sampling
 from embedstack.generation.wire import ApiFormat, Conversation, Usage, wire_for
@@ -90,7 +91,10 @@ class Generator:
             session=session,
         )  # fmt: skip
         self._client.disable_retries()
-        self._accountant = connect_accountant(self._service(price), settings, session)
+        service = self._service(price)
+        self._accountant = connect_accountant(service, settings, session) or Accountant(
+            dataclasses.replace(service, tariff=fixed(FREE if price is None else price.tariff()))
+        )
         self._lock = Lock()
         renew_after_fork(self)
         self.after_fork()

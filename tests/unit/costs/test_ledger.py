@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from embedstack.costs.attribution import NOBODY, Attribution, attribute, current_attribution
 from embedstack.costs.ledger import Ledger, open_ledger
 from embedstack.costs.records import CallRecord
-from embedstack.errors import ConfigurationError, StoreUnavailable
+from embedstack.errors import ConfigurationError, NotPicklable, StoreUnavailable
 from embedstack.settings.settings import Settings
 
 # 2026-12-01 00:00 UTC
@@ -207,3 +207,10 @@ def test_attribution_is_inherited_by_inner_blocks():
             assert current_attribution() == Attribution("app", "k2", "code")
         assert current_attribution() == Attribution("app", "k1")
     assert current_attribution() is NOBODY
+
+
+def test_password_of_the_ledger_is_not_pickled():
+    pytest.importorskip("psycopg")
+    ledger = Ledger("postgresql://user:secret@127.0.0.1:1/costs")
+    with pytest.raises(NotPicklable, match="contains a password"):
+        pickle.dumps(ledger)
