@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -241,7 +242,9 @@ class _Process:
                 self._losses += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="cost-ledger", daemon=True)
-                self._thread.start()
+                # The interpreter starts no thread while it exits; _end_all writes the rest.
+                with suppress(RuntimeError):
+                    self._thread.start()
         if not self._wake.is_set():
             self._wake.set()
 
@@ -279,7 +282,8 @@ class _Process:
         except StoreUnavailable as error:
             # The file stays, so that the calls are counted as lost.
             _logger.warning("Calls of this process are missing in the cost ledger: %s", error)
-        self._file.close()
+        with self._lock:
+            self._file.close()
 
     def abandon(self) -> None:
         """Leave all to the parent, in the child of a fork."""

@@ -14,9 +14,6 @@ from https_endpoint import DIMENSIONS
 from embedstack import load_embedder
 from embedstack.cache.cached_embedder import CachedEmbedder, MemoryCache, SqliteCache
 from embedstack.cache.kms import KmsKey
-from embedstack.costs.attribution import Attribution
-from embedstack.costs.ledger import Ledger
-from embedstack.costs.records import CallRecord
 from embedstack.documents.load import load_ingestion
 from embedstack.embedders import (
     BedrockEmbedder,
@@ -94,15 +91,6 @@ def generate(generator: Any, number: int) -> Any:
     return generator.generate(f"text {number}").text
 
 
-def use_ledger(ledger: Any, number: int) -> Any:
-    """Whether a call is counted immediately."""
-    attribution = Attribution(key=str(number))
-    ledger.record(
-        CallRecord(at=0, backend="fake", endpoint="", model="m", kind="query", cost=1, attribution=attribution)
-    )
-    return np.asarray(ledger.spend(0, 1, key=str(number)) >= 1)
-
-
 def embed_documents(adapter: Any, number: int) -> Any:
     return np.asarray(adapter.embed_documents([f"text {number} {place}" for place in range(5)]))
 
@@ -176,8 +164,7 @@ def chain() -> Any:
     return load_embedder(
         settings(), embedding_backend="sagemaker", sagemaker_endpoint="with-384", sagemaker_batch_size=2,
         embedding_fallbacks="sagemaker", embedding_requests_per_second=1e6, embedding_deadline_seconds=60.0,
-        embedstack_cache_file=folder() / "chain.db", costs_ledger=str(folder() / "chain.ledger"),
-        aws_cost_budget_limit=100, sagemaker_serverless_memory_mb=2048,
+        embedstack_cache_file=folder() / "chain.db",
     )  # fmt: skip
 
 
@@ -245,8 +232,6 @@ OBJECTS = {
         use_cache,
         needs="aws",
     ),
-    "ledger": Object(lambda: Ledger(str(folder() / "ledger.db")), use_ledger),
-    "postgres ledger": Object(lambda: Ledger(os.environ["TEST_DATABASE"]), use_ledger, needs="postgres"),
     "generator": Object(
         lambda: Generator("us.meta.llama3-3-70b-instruct-v1:0", settings=settings()),
         generate,

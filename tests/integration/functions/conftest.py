@@ -188,8 +188,14 @@ def pipeline(aws: Aws, database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_p
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
-    levels = {name: logging.getLogger(name).level for name in ("boto3", "botocore", "s3transfer", "urllib3")}
     with load("ingest") as ingest, load("search") as search:
         yield Pipeline(aws, ingest, search, name, queue_url, dlq_url)
+
+
+@pytest.fixture(autouse=True)
+def _log_levels() -> Iterator[None]:
+    """Restores the levels that a function sets when it is imported."""
+    levels = {name: logging.getLogger(name).level for name in ("boto3", "botocore", "s3transfer", "urllib3")}
+    yield
     for logger, level in levels.items():
         logging.getLogger(logger).setLevel(level)
