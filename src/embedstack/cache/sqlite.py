@@ -16,6 +16,7 @@ import numpy as np
 from embedstack.cache.encryption_keys import CacheKey, GivenKey, NoKey
 from embedstack.cache.failures import FailureGuard
 from embedstack.calls.process_local import Lock, pause_for_fork
+from embedstack.calls.sqlite_files import create_private_file, use_write_ahead_log
 from embedstack.errors import ConfigurationError, EmbedStackError
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ _PARAMETERS = 900
 _ROWS_BETWEEN_CHECKS = 2048
 # Longest wait for another process's write, in seconds.
 _BUSY_SECONDS = 5.0
-_PAUSE_SECONDS = 0.02
 
 _DAMAGED = "it is damaged, or not a cache; delete it"
 # By SQLite's primary result codes (https://www.sqlite.org/rescode.html).
@@ -335,25 +335,15 @@ class _UnlockedKey:
 
 
 def _open(path: Path, key: CacheKey) -> _OpenFile:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        path.touch(mode=0o600)
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
-        try:
-            _prepare(connection)
-            secret = _unlock(connection, path, key)
-            return _OpenFile(connection, _Encryption(secret) if secret else _Checksum(), path)
-        except sqlite3.OperationalError as error:
-            connection.close()
-            # Switching a new file to WAL does not wait for another process that does the same.
-            if _primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        except BaseException:
-            connection.close()
-            raise
+    create_private_file(path)
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+    try:
+        _prepare(connection)
+        secret = _unlock(connection, path, key)
+        return _OpenFile(connection, _Encryption(secret) if secret else _Checksum(), path)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -361,7 +351,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     if version not in (0, _VERSION):
         raise _UnusableFile("it is damaged, or a newer version of embedstack created it; use another file")
     # A complete file is only read, so that a read-only file works.
-    connection.execute("PRAGMA journal_mode = WAL")
+    use_write_ahead_log(connection, _BUSY_SECONDS)
     connection.execute("PRAGMA synchronous = NORMAL")
     if version == _VERSION:
         return

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from embedstack.calls.process_local import Lock
+from embedstack.calls.rare_warnings import RareWarnings
 from embedstack.costs.attribution import current_attribution
 from embedstack.costs.call_metrics import open_call_metrics
 from embedstack.costs.ledger import open_ledger
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Accountant", "Charge", "Service", "connect_accountant", "fixed"]
 
 _logger = logging.getLogger(__name__)
-_WARNING_SECONDS = 60.0
 
 
 def fixed(tariff: Tariff) -> Callable[[], Tariff]:
@@ -87,7 +87,7 @@ class Accountant:
         self._ledger, self._guard, self._metrics, self._now = ledger, guard, metrics, now
         self._tariff: Tariff | None = None
         self._lock = Lock()
-        self._warned_at = -_WARNING_SECONDS
+        self._warnings = RareWarnings(_logger)
         self.failures = 0
 
     @property
@@ -156,9 +156,7 @@ class Accountant:
                 self._metrics.add(record)
         except Exception as error:  # noqa: BLE001 - the caller has paid for the response
             self.failures += 1
-            if time.monotonic() - self._warned_at >= _WARNING_SECONDS:
-                self._warned_at = time.monotonic()
-                _logger.warning("%d calls could not be recorded (%s).", self.failures, type(error).__name__)
+            self._warnings.log("record", "%d calls could not be recorded (%s).", self.failures, type(error).__name__)
 
     def now(self) -> float:
         """Seconds since the epoch."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from embedstack.calls.call_context import Call
 from embedstack.calls.clock import Clock, SystemClock
 from embedstack.calls.process_local import Lock, Origin, PerProcess, keep_forever
+from embedstack.calls.rare_warnings import RareWarnings
 from embedstack.costs.budget_account import BudgetAccount
 from embedstack.costs.budget_alerts import BudgetAlerts
 from embedstack.costs.budget_limits import Budget, BudgetLimits, Month, budgets_of, limit_of
@@ -45,8 +46,6 @@ _FRESH_SECONDS = 0.5
 # Wait for other processes' reservations, at most, before a request is refused.
 _PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.02
-# Pause between two log lines of the same kind.
-_LOG_SECONDS = 60.0
 # Until the first cost is known, a request may cost this many times its estimate.
 _FIRST_FACTOR = 4
 # Age after which an unused reservation is given back.
@@ -375,7 +374,7 @@ class _Process:
         self.retry_at = float("-inf")
         self.keeper: threading.Thread | None = None
         self.closed = threading.Event()
-        self._warned: dict[str, float] = {}
+        self._warnings = RareWarnings(_logger)
         self._largest = (_FIRST_FACTOR, 1)
         self._has_cost = False
 
@@ -393,12 +392,7 @@ class _Process:
 
     def warn(self, subject: str, message: str) -> None:
         """Log a warning, once a minute for each subject."""
-        now = time.monotonic()
-        with self.changed:
-            if now - self._warned.get(subject, float("-inf")) < _LOG_SECONDS:
-                return
-            self._warned[subject] = now
-        _logger.warning("%s", message)
+        self._warnings.log(subject, "%s", message)
 
 
 def open_guard(

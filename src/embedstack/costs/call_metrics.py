@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from embedstack.calls.process_local import PerProcess
+from embedstack.calls.rare_warnings import RareWarnings
 from embedstack.costs.money import to_dollars
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ _UNITS = {
 PERIOD_SECONDS = 60.0
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
 _MAX_DATUMS = 1000
-_WARNING_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -125,7 +125,7 @@ class _Pending:
         self._lock = threading.Lock()
         self._statistics: dict[tuple[str, str], _Statistics] = {}
         self._thread: threading.Thread | None = None
-        self._warned_at = -_WARNING_SECONDS
+        self._warnings = RareWarnings(_logger)
 
     def add(self, endpoint: str, values: dict[str, float], flush: Callable[[], None]) -> None:
         with self._lock:
@@ -155,9 +155,7 @@ class _Pending:
 
     def fail(self, error: Exception) -> None:
         self.failures += 1
-        if time.monotonic() - self._warned_at >= _WARNING_SECONDS:
-            self._warned_at = time.monotonic()
-            _logger.warning("Metrics of calls could not be sent to CloudWatch (%s).", type(error).__name__)
+        self._warnings.log("send", "Metrics of calls could not be sent to CloudWatch (%s).", type(error).__name__)
 
 
 def _put(datums: list[dict[str, Any]], cloudwatch: Any) -> None:

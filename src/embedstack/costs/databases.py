@@ -6,20 +6,19 @@ Statements have ``?`` for their parameters, and types that both understand (SQLi
 import contextlib
 import functools
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from embedstack.calls.process_local import Lock, PerProcess, disconnect, keep_forever, pause_for_fork
+from embedstack.calls.sqlite_files import create_private_file, use_write_ahead_log
 from embedstack.errors import ConfigurationError, StoreUnavailable
 
 __all__ = ["Database", "Execute", "is_postgres", "open_database"]
 
 # Seconds that a statement waits for the writes of another process.
 _BUSY_SECONDS = 5.0
-_PAUSE_SECONDS = 0.02
 # "emb" in hexadecimal, to avoid the advisory locks of other programs in the same database.
 _LOCK = 0x656D62
 
@@ -118,13 +117,11 @@ class _Sqlite:
 
 
 def _open_sqlite(path: Path, tables: Sequence[str]) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        path.touch(mode=0o600)
+    create_private_file(path)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         # After a power failure the last transactions may be missing; the file stays consistent.
-        _use_write_ahead_log(connection)
+        use_write_ahead_log(connection, _BUSY_SECONDS)
         connection.execute("PRAGMA synchronous = NORMAL")
         existing = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not existing:
@@ -136,21 +133,6 @@ def _open_sqlite(path: Path, tables: Sequence[str]) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch a new file to WAL, which does not wait for another process that does the same, or that closes the file."""
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-            if not is_busy or time.monotonic() >= deadline:
-                raise
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
 
 
 def _execute_sqlite(

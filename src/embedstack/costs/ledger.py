@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from embedstack.calls.process_local import PerProcess
+from embedstack.calls.rare_warnings import RareWarnings
 from embedstack.costs.databases import is_postgres
 from embedstack.costs.ledger_stores import DIMENSIONS, Batch, LedgerStore, Row
 from embedstack.costs.records import GROUPS, PERIOD_SECONDS, CallRecord, Counts, Group, Total
@@ -31,7 +32,6 @@ _logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 1.0
 # Pause after a failure to write.
 _RETRY_SECONDS = 5.0
-_WARNING_SECONDS = 60.0
 #: Groups of calls that are kept while the store cannot be written. More are counted as lost.
 MAX_PENDING = 100_000
 #: Latest ids of calls by which repeated records are recognized.
@@ -209,7 +209,7 @@ class _Process:
         self._batched = 0
         self._losses = 0
         self._stored_losses = 0
-        self._warned_at = -_WARNING_SECONDS
+        self._warnings = RareWarnings(_logger)
         self.problem: str | None = None
         self._wake = threading.Event()
         self._ended = False
@@ -288,7 +288,7 @@ class _Process:
     def abandon(self) -> None:
         """Leave all to the parent, in the child of a fork."""
         _running.discard(self)
-        self._file.abandon()
+        self._file.close()  # the parent's lock stays
 
     def _run(self) -> None:
         while not self._ended:
@@ -303,9 +303,7 @@ class _Process:
                 self._wake.set()
 
     def warn(self, error: StoreUnavailable) -> None:
-        if time.monotonic() - self._warned_at >= _WARNING_SECONDS:
-            self._warned_at = time.monotonic()
-            _logger.warning("Calls are kept in memory until the cost ledger can be written: %s", error)
+        self._warnings.log("store", "Calls are kept in memory until the cost ledger can be written: %s", error)
 
     def _next_batch(self) -> Batch | None:
         with self._lock:

@@ -72,17 +72,13 @@ class WriterFile:
         self._path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Unlock the file."""
+        """Close the file, which unlocks it. In the child of a fork, the parent's lock stays."""
         if self._map is not None:
             self._map.close()
             self._map = None
         if self._file is not None:
             self._file.close()
             self._file = None
-
-    def abandon(self) -> None:
-        """Close the file in the child of a fork. The parent's lock stays."""
-        self.close()
 
 
 def end_dead_writers(address: str, store: "LedgerStore") -> None:
